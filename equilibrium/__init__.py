@@ -1,0 +1,1 @@
+"""Machinery for stating, solving and certifying equilibria of electricity flexibility markets."""

@@ -1,0 +1,67 @@
+"""What can go wrong, and the exit code each kind of trouble ends with.
+
+Every error carries a message written for the person at the keyboard. ``solve.py`` prints it and exits with ``code``;
+nothing here is ever shown as a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a case folder.
+
+    file, row (line number in the file as an editor shows it, header = 1), column, the value found, and what is allowed.
+    Fields that do not apply are empty.
+    """
+
+    file: str
+    message: str
+    row: int | None = None
+    column: str = ""
+    value: str | None = None
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        where = self.file
+        if self.row is not None:
+            where += f", row {self.row}"
+        if self.column:
+            where += f", column '{self.column}'"
+        found = f" (found: {self.value!r})" if self.value is not None else ""
+        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
+        return f"{where}: {self.message}{found}{allowed}"
+
+
+class EquilibriumError(Exception):
+    """Base of all errors this package raises on purpose; ``code`` is the command's exit code."""
+
+    code = 1
+
+
+class DataError(EquilibriumError):
+    """Bad input: all faults of a case folder together."""
+
+    code = 2
+
+    def __init__(self, faults: Iterable[Fault], where: str = "") -> None:
+        self.faults = tuple(faults)
+        head = f"{len(self.faults)} problem{'s' if len(self.faults) != 1 else ''}"
+        if where:
+            head += f" in {where}"
+        super().__init__("\n".join([head + ":", *(f"  - {fault}" for fault in self.faults)]))
+
+
+class SolverMissing(EquilibriumError):
+    """A solver or library that this problem needs is not installed; the message says how to get it."""
+
+    code = 3
+
+
+class Refused(EquilibriumError):
+    """The model cannot be treated as stated; the message says why and what would be right."""
+
+    code = 4

@@ -1,0 +1,93 @@
+"""The contract between a market and the machinery.
+
+A market is a module in ``models`` with one ``Market`` named ``market``. Everything here is plain data; the checks live in
+``tables``, the reading in ``case``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from pyomo.environ import ConcreteModel
+
+    from .case import Data
+    from .errors import Fault
+    from .run import Solved
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table, one named parameter, or one option of a structure.
+
+    ``kind`` is float, int or str. ``minimum``/``maximum`` are inclusive unless ``open_minimum``/``open_maximum``.
+    ``choices`` lists the words allowed. Without ``default`` the value must be given.
+    """
+
+    unit: str
+    meaning: str
+    symbol: str = ""
+    kind: type = float
+    minimum: float | None = None
+    maximum: float | None = None
+    open_minimum: bool = False
+    open_maximum: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One CSV file of a case: ``<name>.csv``, one row per ``key``."""
+
+    name: str
+    meaning: str
+    key: tuple[str, ...]
+    columns: Mapping[str, Column]
+    optional: bool = False
+    minimum_rows: int = 1
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One way to organise the market.
+
+    ``build(data, **options)`` states it as a ConcreteModel whose Blocks are players. ``branches(model)`` is given only
+    where a player is not concave: it names sub-problems, each concave, that together contain every optimum of that player
+    (the docstring proves it).
+    """
+
+    meaning: str
+    build: Callable[..., ConcreteModel]
+    options: Mapping[str, Column] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()  # optional tables that this structure cannot do without
+    branches: Callable[[ConcreteModel], Sequence[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Market:
+    """Everything the machinery knows of a market.
+
+    ``parameters`` are the scalars of ``parameters.csv``. ``check(data)`` returns the faults that no single cell shows
+    (shares that do not sum to one, an order of sizes); it is called only when every cell is right by itself.
+    ``values(solved)`` gives the reported numbers of one alternative: columns quantity, index, value, unit.
+    ``accounts(solved)`` gives party, item, value, unit (payments between parties add up to zero).
+    ``closed_form(data, structure, options)`` gives quantity, index, value, rule; empty where theory has no formula.
+    """
+
+    name: str
+    title: str
+    source: str
+    parameters: Mapping[str, Column]
+    tables: tuple[Table, ...]
+    structures: Mapping[str, Structure]
+    values: Callable[[Solved], pd.DataFrame]
+    accounts: Callable[[Solved], pd.DataFrame] | None = None
+    closed_form: Callable[..., pd.DataFrame] | None = None
+    check: Callable[[Data], list[Fault]] | None = None
+    summary: Callable[[Sequence[Solved]], Mapping[str, pd.DataFrame]] | None = None
+    figures: Callable[[Sequence[Solved]], Mapping[str, Figure]] | None = None
