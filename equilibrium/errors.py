@@ -65,3 +65,9 @@ class Refused(EquilibriumError):
     """The model cannot be treated as stated; the message says why and what would be right."""
 
     code = 4
+
+
+class Infeasible(EquilibriumError):
+    """No decisions satisfy the constraints; the message names the ones that contradict each other where it can."""
+
+    code = 4

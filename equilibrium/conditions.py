@@ -1,0 +1,334 @@
+"""The players' conditions as one mixed complementarity problem, read off Pyomo's own representations.
+
+Signs. Every player is turned into a minimiser. A row ``g(x) >= 0`` has a multiplier ``m >= 0``, the amount its payoff would
+gain from one more unit of slack; L = f - m g. So stationarity is ``grad f - m grad g`` and the row itself is ``g``: the pair is
+skew, and convex players with cleared prices give a monotone problem whichever way the model was written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.var import VarData
+from pyomo.repn.quadratic import QuadraticRepn, QuadraticRepnVisitor
+from pyomo.repn.util import OrderedVarRecorder
+from scipy.sparse.csgraph import maximum_bipartite_matching, min_weight_full_bipartite_matching
+
+from .errors import Infeasible, Refused
+from .mcp import DECISION, MULTIPLIER, OUTSIDE, SHARED, MixedComplementarity
+from .players import Game, Player
+from .tolerances import FEASIBLE
+
+
+class NotAffine(Exception):
+    """Some condition is not affine; the message names the first part that is not."""
+
+
+class Reader:
+    """Reads expressions into linear and quadratic terms, with one numbering of the Vars."""
+
+    def __init__(self) -> None:
+        self.variables: dict[int, VarData] = {}
+        self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(self.variables, {}, None))
+
+    def read(self, expression: Any, what: str) -> QuadraticRepn:
+        kind = self.visitor.walk_expression(expression)
+        if kind.nonlinear is not None:
+            raise NotAffine(what)
+        return kind
+
+
+@dataclass
+class Layout:
+    """Which column is which, shared by the affine and the nonlinear derivation so that the two can be compared."""
+
+    names: list[str]
+    kind: list[int]
+    player: list[int]
+    components: list[Any]
+    lower: list[float]
+    upper: list[float]
+    column: dict[int, int]  # id(Var) -> column
+    multiplier: dict[tuple[int, str], int]  # (id(constraint), side) -> column
+    absorbed: list[tuple[Any, int, float, str]]
+    start: list[float]
+    dropped: set[int] = field(default_factory=set)  # id(constraint) that no free Var enters, and that holds
+
+    def add(self, name: str, kind: int, player: int, component: Any, lower: float, upper: float, start: float) -> int:
+        for store, item in (
+            (self.names, name), (self.kind, kind), (self.player, player), (self.components, component),
+            (self.lower, lower), (self.upper, upper), (self.start, start),
+        ):  # fmt: skip
+            store.append(item)  # type: ignore[attr-defined]
+        return len(self.names) - 1
+
+
+def sides(row: ConstraintData) -> list[tuple[str, float, float]]:
+    """A constraint as rows ``sign * (body - limit) >= 0`` (or ``= 0``): (side, sign, limit), side in equal, lower, upper."""
+    if row.equality:
+        return [("equal", 1.0, float(row.upper if row.upper is not None else row.lower))]
+    found = []
+    if row.has_lb():
+        found.append(("lower", 1.0, float(row.lb)))
+    if row.has_ub():
+        found.append(("upper", -1.0, float(row.ub)))
+    return found
+
+
+def affine(game: Game) -> MixedComplementarity:
+    """The joint conditions of ``game`` as arrays. Raises NotAffine, or Refused where a system is not square or integer."""
+    reader = Reader()
+    rows = {id(c): reader.read(c.body, c.name) for p in game.players for c in p.constraints}
+    layout = lay_out(game, {key: repn for key, repn in rows.items() if not repn.quadratic})
+    entries = _Entries()
+    for player in game.players:
+        _stationarity(player, reader, layout, entries)
+        for row in player.constraints:
+            repn = rows[id(row)]
+            if repn.quadratic:
+                raise NotAffine(row.name)
+            _own_row(player, row, repn, layout, entries)
+    for shared in game.shared:
+        _shared_row(game, shared, reader, layout, entries)
+    for pair in game.pairs:
+        repn = reader.read(pair.body, pair.name)
+        if repn.quadratic:
+            raise NotAffine(pair.name)
+        _fill(entries, layout.column[id(pair.variable)], repn, layout)
+    equations = []
+    for row in game.equations:
+        repn = reader.read(row.body, row.name)
+        if repn.quadratic:
+            raise NotAffine(row.name)
+        equations.append((row, repn))
+    _equations(game, equations, layout, entries)
+    return _assemble(layout, entries)
+
+
+def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
+    """Number the columns: each player's decisions and multipliers, then what stands outside.
+
+    A constraint that is a plain limit on one own Var becomes a bound (bounds stay bounds) and is remembered in ``absorbed``.
+    """
+    layout = Layout([], [], [], [], [], [], {}, {}, [], [])
+    for i, player in enumerate(game.players):
+        for variable in player.decisions:
+            if not variable.is_continuous():
+                raise Refused(
+                    f"{player.name} decides the {'binary' if variable.is_binary() else 'integer'} {variable.name}; conditions "
+                    "of optimality do not see whole numbers, and relaxing it silently would give a wrong answer"
+                )
+            low, up = variable.bounds
+            layout.column[id(variable)] = layout.add(
+                variable.name, DECISION, i, variable, -math.inf if low is None else low, math.inf if up is None else up,
+                _initial(variable),
+            )  # fmt: skip
+        own = {id(v) for v in player.decisions}
+        for row in player.constraints:
+            repn = linear_rows.get(id(row))
+            if repn is not None and (_holds(row, repn, layout) or _absorb(row, repn, own, layout)):
+                continue
+            for side, _, _ in sides(row):
+                layout.multiplier[id(row), side] = layout.add(
+                    f"{row.name}{'' if side == 'equal' else '.' + side}", MULTIPLIER, i, (row, side),
+                    -math.inf if side == "equal" else 0.0, math.inf, 0.0,
+                )  # fmt: skip
+    paired = {id(pair.variable): pair for pair in game.pairs}
+    for variable in game.variables:
+        pair = paired.get(id(variable))
+        low, up = (-math.inf, math.inf) if pair is None else (pair.lower, pair.upper)
+        layout.column[id(variable)] = layout.add(variable.name, OUTSIDE, -1, variable, low, up, _initial(variable))
+    for row in game.shared:
+        for side, _, _ in sides(row):
+            layout.multiplier[id(row), side] = layout.add(
+                f"{row.name}.{side}", SHARED, -1, (row, side), 0.0, math.inf, 0.0
+            )
+    return layout
+
+
+def _initial(variable: VarData) -> float:
+    return float(variable.value) if variable.value is not None else math.nan
+
+
+def _holds(row: ConstraintData, repn: QuadraticRepn, layout: Layout) -> bool:
+    """Whether no free Var enters the row; it then must hold by itself."""
+    if any(repn.linear.values()):
+        return False
+    for _, sign, limit in sides(row):
+        gap = sign * (repn.constant - limit)
+        wrong = abs(gap) if row.equality else -gap
+        if wrong > FEASIBLE * max(1.0, abs(limit), abs(repn.constant)):
+            raise Infeasible(f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {wrong:g}")
+    layout.dropped.add(id(row))
+    return True
+
+
+def _absorb(row: ConstraintData, repn: QuadraticRepn, own: set[int], layout: Layout) -> bool:
+    terms = [(v, c) for v, c in repn.linear.items() if c != 0.0]
+    if len(terms) != 1 or terms[0][0] not in own:
+        return False
+    column, coefficient = layout.column[terms[0][0]], terms[0][1]
+    for side, _, limit in sides(row):
+        bound = (limit - repn.constant) / coefficient
+        if side == "equal" or (side == "lower") == (coefficient > 0):
+            layout.lower[column] = max(layout.lower[column], bound)
+        if side == "equal" or (side == "upper") == (coefficient > 0):
+            layout.upper[column] = min(layout.upper[column], bound)
+        layout.absorbed.append((row, column, coefficient, side))
+    return True
+
+
+class _Entries:
+    """Coordinates of the affine map being collected."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.columns: list[int] = []
+        self.values: list[float] = []
+        self.constant: dict[int, float] = defaultdict(float)
+
+    def add(self, row: int, column: int, value: float) -> None:
+        self.rows.append(row)
+        self.columns.append(column)
+        self.values.append(value)
+
+
+def _stationarity(player: Player, reader: Reader, layout: Layout, entries: _Entries) -> None:
+    repn = reader.read(player.objective.expr, player.objective.name)
+    own = {id(v): layout.column[id(v)] for v in player.decisions}
+    for vid, value in repn.linear.items():
+        if vid in own:
+            entries.constant[own[vid]] += player.sign * value
+    for (first, second), value in (repn.quadratic or {}).items():
+        if first in own:
+            entries.add(own[first], layout.column[second], player.sign * value)
+        if second in own:
+            entries.add(own[second], layout.column[first], player.sign * value)
+
+
+def _fill(entries: _Entries, target: int, repn: QuadraticRepn, layout: Layout, sign: float = 1.0, limit: float = 0.0) -> None:
+    for vid, value in repn.linear.items():
+        entries.add(target, layout.column[vid], sign * value)
+    entries.constant[target] += sign * (repn.constant - limit)
+
+
+def _own_row(player: Player, row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: _Entries) -> None:
+    own = {id(v) for v in player.decisions}
+    mine = [vid for vid in repn.linear if vid in own]
+    for side, sign, limit in sides(row):
+        column = layout.multiplier.get((id(row), side))
+        if column is None:
+            continue
+        if not mine:
+            raise Refused(f"the constraint {row.name} stands on the Block {player.name} but holds none of its decisions")
+        _fill(entries, column, repn, layout, sign, limit)
+        for vid in mine:
+            entries.add(layout.column[vid], column, -sign * repn.linear[vid])
+
+
+def _shared_row(game: Game, row: ConstraintData, reader: Reader, layout: Layout, entries: _Entries) -> None:
+    repn = reader.read(row.body, row.name)
+    if repn.quadratic:
+        raise NotAffine(row.name)
+    for side, sign, limit in sides(row):
+        column = layout.multiplier[id(row), side]
+        _fill(entries, column, repn, layout, sign, limit)
+        for vid, value in repn.linear.items():
+            entries.add(layout.column[vid], column, -sign * value)
+
+
+def _equations(game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]], layout: Layout, entries: _Entries) -> None:
+    """Give every equality row outside the players the free Var it determines, and the sign that makes the pair skew."""
+    paired = {id(pair.variable) for pair in game.pairs}
+    free = [layout.column[id(v)] for v in game.variables if id(v) not in paired]
+    by_column = defaultdict(dict)
+    position = {column: k for k, column in enumerate(free)}
+    for i, j, value in zip(entries.rows, entries.columns, entries.values, strict=True):
+        if j in position:
+            by_column[j][i] = by_column[j].get(i, 0.0) + value
+    terms = [{layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0} for _, repn in equations]
+    chosen = match([row.name for row, _ in equations], terms, [layout.names[c] for c in free], [by_column[c] for c in free], free)
+    for k, (row, repn) in enumerate(equations):
+        limit = float(row.upper if row.upper is not None else row.lower)
+        if k in chosen:
+            column = free[chosen[k]]
+            overlap = sum(terms[k].get(i, 0.0) * value for i, value in by_column[column].items())
+            sign = -math.copysign(1.0, overlap) if overlap else math.copysign(1.0, terms[k].get(column, 1.0))
+            _fill(entries, column, repn, layout, sign, limit)
+        else:  # an equality over several players' Vars that no price clears: shared, one multiplier for all
+            column = layout.add(row.name, SHARED, -1, (row, "equal"), -math.inf, math.inf, 0.0)
+            layout.multiplier[id(row), "equal"] = column
+            _fill(entries, column, repn, layout, 1.0, limit)
+            for vid, value in repn.linear.items():
+                entries.add(layout.column[vid], column, -value)
+
+
+def match(
+    row_names: list[str], terms: list[dict[int, float]], variable_names: list[str], columns: list[dict[int, float]], ids: list[int]
+) -> dict[int, int]:
+    """Which equality row determines which free Var: {row: position of the Var}. Raises Refused, naming what is left over.
+
+    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a clearing
+    row and its price); then one that shares some of them; then one that contains the Var.
+    """
+    if not ids:
+        return {}
+    weights: dict[tuple[int, int], float] = {}
+    rows_of = defaultdict(list)
+    for k, term in enumerate(terms):
+        for column in term:
+            rows_of[column].append(k)
+    for v, (entered, column) in enumerate(zip(columns, ids, strict=True)):
+        for k in {k for i in entered for k in rows_of[i]}:
+            ratios = [terms[k][i] / value for i, value in entered.items() if i in terms[k] and value]
+            exact = len(ratios) == len(entered) and max(ratios) - min(ratios) <= 1e-9 * max(map(abs, ratios))
+            weights[k, v] = 1.0 if exact else 2.0
+        for k in rows_of[column]:
+            weights[k, v] = min(weights.get((k, v), 9.0), 3.0)
+    graph = sp.csr_array(
+        (list(weights.values()), ([k for k, _ in weights], [v for _, v in weights])), shape=(len(terms), len(ids))
+    )
+    partner = maximum_bipartite_matching(graph, perm_type="row") if weights else np.full(len(ids), -1)
+    if (partner < 0).any():
+        lonely = [variable_names[v] for v in np.flatnonzero(partner < 0)]
+        raise Refused(
+            f"no row determines {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}: the system is not square. "
+            "A price needs a clearing row outside the players; a rule needs one equality for each of its Vars; a Var that "
+            "somebody decides belongs on that player's Block"
+        )
+    rows, positions = min_weight_full_bipartite_matching(graph)
+    return {int(k): int(v) for k, v in zip(rows, positions, strict=True)}
+
+
+def _assemble(layout: Layout, entries: _Entries) -> MixedComplementarity:
+    n = len(layout.names)
+    matrix = sp.csr_array(
+        (np.array(entries.values, dtype=float), (np.array(entries.rows, dtype=int), np.array(entries.columns, dtype=int))),
+        shape=(n, n),
+    )
+    matrix.sum_duplicates()
+    vector = np.zeros(n)
+    for row, value in entries.constant.items():
+        vector[row] = value
+    bad = np.flatnonzero(~np.isfinite(vector) | ~np.isfinite(matrix.sum(axis=1)))
+    if bad.size:
+        raise Refused(f"the condition of {layout.names[bad[0]]} holds a number that is not finite (NaN or infinity)")
+    lower, upper = np.array(layout.lower), np.array(layout.upper)
+    return MixedComplementarity(
+        layout.names, np.array(layout.kind), np.array(layout.player), layout.components, lower, upper, matrix, vector,
+        absorbed=layout.absorbed, start=starting_point(layout, lower, upper),
+    )  # fmt: skip
+
+
+def starting_point(layout: Layout, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """The Vars' own values where they have one, else a neutral point inside the bounds."""
+    given = np.array(layout.start)
+    low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - 1.0, 0.0))
+    up = np.where(np.isfinite(upper), upper, low)
+    return np.clip(np.where(np.isnan(given), 0.5 * (low + up), given), lower, upper)

@@ -1,0 +1,58 @@
+"""A player whose payoff is not concave, solved through the branches its market names.
+
+A branch holds some of the player's Vars at stated values so that the rest is a concave problem. The market proves that every optimum
+lies on one of its branches; here each is solved, the best is kept and all are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyomo.environ as pyo
+from pyomo.core.base.var import VarData
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A name and the values at which Vars are held: a sequence of (Var, value)."""
+
+    name: str
+    held: Sequence[tuple[VarData, float]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a branch gave: the player's payoff (its Objective, own sense), the values of its Vars, and the reason it is optimal there."""
+
+    branch: str
+    payoff: float
+    values: Mapping[str, float]
+    proof: str
+    seconds: float
+
+
+def explore(
+    model: pyo.ConcreteModel, branches: Sequence[Branch], solve: Callable[[pyo.ConcreteModel], tuple[str, float]]
+) -> list[Candidate]:
+    """Solve every branch with ``solve`` (which writes values into the model and returns proof and seconds). Best first.
+
+    The model is left with the Vars free again and the best candidate's values.
+    """
+    objective = next(model.component_data_objects(pyo.Objective, active=True))
+    variables = [v for v in model.component_data_objects(pyo.Var) if not v.fixed]
+    candidates = []
+    for branch in branches:
+        for variable, value in branch.held:
+            variable.fix(value)
+        try:
+            proof, seconds = solve(model)
+            values = {v.name: float(v.value) for v in variables}
+            candidates.append(Candidate(branch.name, float(pyo.value(objective)), values, proof, seconds))
+        finally:
+            for variable, _ in branch.held:
+                variable.unfix()
+    candidates.sort(key=lambda c: c.payoff, reverse=objective.sense == pyo.maximize)
+    for variable in variables:
+        variable.set_value(candidates[0].values[variable.name], skip_validation=True)
+    return candidates

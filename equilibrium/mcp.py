@@ -1,0 +1,127 @@
+"""The mathematical object in the middle: a mixed complementarity problem over a box.
+
+    lower_i <= z_i <= upper_i   _|_   F_i(z)
+
+that is, F_i = 0 strictly between the bounds, F_i >= 0 at the lower and F_i <= 0 at the upper one. A free z_i makes F_i = 0 an
+equation. Columns are the players' decisions, the multipliers of their constraints, and what stands outside the players.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+DECISION, MULTIPLIER, OUTSIDE, SHARED = 0, 1, 2, 3
+
+
+@dataclass
+class MixedComplementarity:
+    """``lower <= z <= upper _|_ F(z)`` as arrays with names.
+
+    names: what each column is, in the model's words; kind: DECISION, MULTIPLIER (of a player's constraint), OUTSIDE (a Var
+    of no player) or SHARED (multiplier that all players pay); player: index of the owner, -1 outside; components: the Var or
+    (constraint, side) behind a column. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z + vector.
+    """
+
+    names: list[str]
+    kind: np.ndarray
+    player: np.ndarray
+    components: list[Any]
+    lower: np.ndarray
+    upper: np.ndarray
+    matrix: sp.csr_array | None = None
+    vector: np.ndarray | None = None
+    function: Callable[[np.ndarray], np.ndarray] | None = None
+    derivative: Callable[[np.ndarray], sp.csr_array] | None = None
+    absorbed: list[tuple[Any, int, float, str]] = field(default_factory=list)  # constraints that became bounds
+    start: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.names)
+
+    @property
+    def is_affine(self) -> bool:
+        return self.matrix is not None
+
+    def F(self, z: np.ndarray) -> np.ndarray:
+        if self.matrix is not None:
+            return self.matrix @ z + self.vector
+        assert self.function is not None
+        return self.function(z)
+
+    def jacobian(self, z: np.ndarray) -> sp.csr_array:
+        if self.matrix is not None:
+            return self.matrix
+        assert self.derivative is not None
+        return self.derivative(z)
+
+    def scales(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(size of each column's family, size of the terms of each row) at z: what a residual is compared with."""
+        column = np.zeros(self.size)
+        family = self.kind.astype(np.int64) * (int(self.player.max(initial=0)) + 2) + self.player + 1
+        _, group = np.unique(family, return_inverse=True)
+        largest = np.zeros(int(group.max(initial=-1)) + 1)
+        np.maximum.at(largest, group, np.abs(z))
+        column = largest[group]
+        value = self.F(z)
+        row = np.abs(self.jacobian(z)) @ np.abs(z) + np.abs(value)
+        if self.vector is not None:
+            row = row + np.abs(self.vector)
+        return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
+
+    def residual(self, z: np.ndarray) -> np.ndarray:
+        """Natural residual of every row, relative: how far (z, F) is from complementarity in units of its own terms."""
+        if not np.all(np.isfinite(z)):
+            return np.full(self.size, np.inf)
+        column, row = self.scales(z)
+        step = z / column - self.F(z) / row
+        moved = np.clip(step, self.lower / column, self.upper / column)
+        return np.abs(z / column - moved)
+
+    def error(self, z: np.ndarray) -> float:
+        """The largest relative residual."""
+        return float(self.residual(z).max(initial=0.0))
+
+    def interior(self) -> np.ndarray:
+        """A neutral starting point inside the box."""
+        lower = np.where(np.isfinite(self.lower), self.lower, np.where(np.isfinite(self.upper), self.upper - 1.0, 0.0))
+        upper = np.where(np.isfinite(self.upper), self.upper, lower + 1.0)
+        if self.start is not None:
+            return np.clip(self.start, self.lower, self.upper)
+        free = ~np.isfinite(self.lower) & ~np.isfinite(self.upper)
+        return np.where(free, 0.0, np.where(np.isfinite(self.upper), 0.5 * (lower + upper), lower))
+
+    def part(self, columns: np.ndarray, z: np.ndarray) -> MixedComplementarity:
+        """The problem in some columns with the others held at z; held values are folded into the constants."""
+        held = np.setdiff1d(np.arange(self.size), columns)
+        names = [self.names[i] for i in columns]
+        components = [self.components[i] for i in columns]
+        matrix = vector = function = derivative = None
+        if self.matrix is not None:
+            assert self.vector is not None
+            rows = self.matrix[columns]
+            matrix = sp.csr_array(rows[:, columns])
+            vector = self.vector[columns] + rows[:, held] @ z[held]
+        else:
+            base = z.copy()
+
+            def whole(part: np.ndarray) -> np.ndarray:
+                full = base.copy()
+                full[columns] = part
+                return full
+
+            def function(part: np.ndarray) -> np.ndarray:
+                return self.F(whole(part))[columns]
+
+            def derivative(part: np.ndarray) -> sp.csr_array:
+                return sp.csr_array(self.jacobian(whole(part))[columns][:, columns])
+
+        return MixedComplementarity(
+            names, self.kind[columns], self.player[columns], components, self.lower[columns], self.upper[columns],
+            matrix, vector, function, derivative, [], None if self.start is None else self.start[columns],
+        )  # fmt: skip

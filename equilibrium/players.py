@@ -1,0 +1,338 @@
+"""Who decides what: players, their decisions, what stands outside them, and which prices each moves or takes.
+
+Nothing here is listed by hand. A Block with its own active Objective is a player and owns the Vars below it, except those
+below another player's Block. The model itself is a player only if it is the only one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyomo.environ as pyo
+from pyomo.common.collections import ComponentMap, ComponentSet
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.base.expression import NamedExpressionData
+from pyomo.core.base.objective import ObjectiveData
+from pyomo.core.base.var import VarData
+from pyomo.core.expr.numeric_expr import NumericExpression
+from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression, RangedExpression
+from pyomo.core.expr.visitor import identify_variables
+from pyomo.mpec import Complementarity
+from pyomo.mpec.complementarity import ComplementarityData
+
+from .errors import Refused
+
+KNOWN = (
+    pyo.Objective, pyo.Constraint, pyo.Var, pyo.Param, pyo.Set, pyo.Expression, pyo.Block, pyo.Suffix, Complementarity,
+    pyo.BuildAction, pyo.BuildCheck,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Player:
+    """One decision maker.
+
+    ``decisions`` are its Vars (fixed ones left out), ``constraints`` the active constraints on its Block, ``sign`` is +1 if it
+    minimises and -1 if it maximises, ``stage`` its place in the order of moves (all equal: simultaneous).
+    """
+
+    name: str
+    block: BlockData
+    objective: ObjectiveData
+    decisions: tuple[VarData, ...]
+    constraints: tuple[ConstraintData, ...]
+    stage: int = 1
+
+    @property
+    def sign(self) -> float:
+        return 1.0 if self.objective.sense == pyo.minimize else -1.0
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A complementarity pair outside the players: ``lower <= variable <= upper _|_ body``."""
+
+    name: str
+    variable: VarData
+    body: NumericExpression
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """What a player's payoff depends on beyond its own Block: what it moves, what it takes as given."""
+
+    player: str
+    moves: tuple[str, ...]
+    takes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class Game:
+    """A model sorted into players and what stands outside them."""
+
+    model: pyo.ConcreteModel
+    players: tuple[Player, ...]
+    variables: tuple[VarData, ...]  # outside every player
+    pairs: tuple[Pair, ...]
+    equations: tuple[ConstraintData, ...]  # equality rows outside
+    shared: tuple[ConstraintData, ...]  # inequalities over several players' Vars
+    owner: ComponentMap = field(repr=False)
+
+    def given(self, player: Player) -> ComponentSet:
+        """The Vars that enter a player's problem without being its own (fixed Vars included)."""
+        own = ComponentSet(player.decisions)
+        seen = ComponentSet()
+        for part in (player.objective, *player.constraints):
+            for variable in identify_variables(part.expr, include_fixed=True):
+                if variable not in own:
+                    seen.add(variable)
+        return seen
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        return tuple(sorted({player.stage for player in self.players}))
+
+
+def find_game(model: pyo.ConcreteModel) -> Game:
+    """Sort ``model`` into players and what stands outside. Raises Refused where the statement is not one we can treat."""
+    _refuse_unknown(model)
+    blocks = _player_blocks(model)
+    owner_of_block = _owners(model, blocks)
+    stage = _stages(model, blocks)
+
+    decisions: dict[int, list[VarData]] = {i: [] for i in range(-1, len(blocks))}
+    constraints: dict[int, list[ConstraintData]] = {i: [] for i in range(-1, len(blocks))}
+    complementarities: list[ComplementarityData] = []
+    owner = ComponentMap()
+    for block in model.block_data_objects(active=True, descend_into=True):
+        i = owner_of_block[id(block)]
+        for variable in block.component_data_objects(pyo.Var, descend_into=False):
+            owner[variable] = i
+            if not variable.fixed:
+                decisions[i].append(variable)
+        constraints[i].extend(block.component_data_objects(pyo.Constraint, active=True, descend_into=False))
+        found = list(block.component_data_objects(Complementarity, active=True, descend_into=False))
+        if found and i >= 0:
+            raise Refused(
+                f"the complementarity {found[0].name} stands on the Block of player {blocks[i].name}; conditions that hold "
+                "between players belong outside every player's Block"
+            )
+        complementarities.extend(found)
+
+    players = tuple(
+        Player(_name(model, block), block, _objective(block), tuple(decisions[i]), tuple(constraints[i]), stage[i])
+        for i, block in enumerate(blocks)
+    )
+    pairs = tuple(_pair(c) for c in complementarities)
+    for pair in pairs:
+        if owner.get(pair.variable, -1) >= 0:
+            raise Refused(
+                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to no player"
+            )
+    equations, shared = _classify(constraints[-1], owner, players)
+    return Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
+
+
+def conduct(game: Game) -> list[Conduct]:
+    """For every player: the outside Expressions its own Vars move, and the outside Vars and rivals' Vars it takes as given."""
+    return [_conduct_of(game, i, player) for i, player in enumerate(game.players)]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _name(model: pyo.ConcreteModel, block: BlockData) -> str:
+    return "planner" if block is model else block.name
+
+
+def _player_blocks(model: pyo.ConcreteModel) -> list[BlockData]:
+    blocks = []
+    for block in model.block_data_objects(active=True, descend_into=True):
+        objectives = list(block.component_data_objects(pyo.Objective, active=True, descend_into=False))
+        if len(objectives) > 1:
+            names = ", ".join(o.name for o in objectives)
+            raise Refused(f"{block.name} has several active Objectives ({names}); a player has exactly one")
+        if objectives:
+            blocks.append(block)
+    if len(blocks) > 1 and any(block is model for block in blocks):
+        raise Refused(
+            "the model's root has an Objective beside players that are Blocks; who decides it? Put it, with the Vars it "
+            "decides, on a Block of its own"
+        )
+    return blocks
+
+
+def _owners(model: pyo.ConcreteModel, blocks: list[BlockData]) -> dict[int, int]:
+    """For every Block, the index of the nearest player at or above it (-1: outside)."""
+    index = {id(block): i for i, block in enumerate(blocks)}
+    owners: dict[int, int] = {}
+    for block in model.block_data_objects(active=True, descend_into=True):
+        parent = block.parent_block()
+        inherited = -1 if parent is None else owners.get(id(parent), -1)
+        owners[id(block)] = index.get(id(block), inherited)
+    return owners
+
+
+def _objective(block: BlockData) -> ObjectiveData:
+    return next(block.component_data_objects(pyo.Objective, active=True, descend_into=False))
+
+
+def _stages(model: pyo.ConcreteModel, blocks: list[BlockData]) -> list[int]:
+    suffix = model.component("stage")
+    if suffix is None or suffix.ctype is not pyo.Suffix:
+        return [1] * len(blocks)
+    known = {id(block) for block in blocks}
+    stage: dict[int, int] = {}
+    for component, value in suffix.items():
+        members = component.values() if component.is_indexed() else (component,)
+        for block in members:
+            if id(block) not in known:
+                raise Refused(f"the Suffix 'stage' names {block.name}, which is not a player (a Block with an active Objective)")
+            if int(value) != value:
+                raise Refused(f"the stage of {block.name} is {value}; stages are whole numbers, the lowest moves first")
+            stage[id(block)] = int(value)
+    last = max(stage.values(), default=1)
+    return [stage.get(id(block), last) for block in blocks]
+
+
+def _refuse_unknown(model: pyo.ConcreteModel) -> None:
+    for block in model.block_data_objects(active=True, descend_into=True):
+        for component in block.component_objects(active=True, descend_into=False):
+            if not isinstance(component, KNOWN) and not component.ctype.__name__.endswith(("Set", "SetOf", "RangeSet")):
+                raise Refused(
+                    f"{component.name} is a {component.ctype.__name__}, which the solvers would silently ignore; transform it "
+                    "into constraints first (for example with TransformationFactory('gdp.bigm'))"
+                )
+
+
+def _split(relation: object) -> tuple[NumericExpression, float, float]:
+    """A relation as (body, lower, upper) with constant lower and upper; a plain expression has no limits."""
+    if isinstance(relation, EqualityExpression):
+        left, right = relation.args
+        return left - right, 0.0, 0.0
+    if isinstance(relation, RangedExpression):
+        low, body, up = relation.args
+        return body, float(pyo.value(low)), float(pyo.value(up))
+    if isinstance(relation, InequalityExpression):
+        small, large = relation.args
+        if _constant(small):
+            return large, float(pyo.value(small)), math.inf
+        if _constant(large):
+            return small, -math.inf, float(pyo.value(large))
+        return large - small, 0.0, math.inf
+    return relation, -math.inf, math.inf  # type: ignore[return-value]
+
+
+def _constant(expression: object) -> bool:
+    return not any(True for _ in identify_variables(expression, include_fixed=False)) if hasattr(
+        expression, "is_expression_type"
+    ) else True
+
+
+def _pair(data: ComplementarityData) -> Pair:
+    """Read ``complements(row, variable bound)`` as lower <= v <= upper _|_ F, with F >= 0 at the lower bound."""
+    sides = [_split(arg) for arg in data._args]
+    plain = [body.is_expression_type() is False and isinstance(body, VarData) for body, _, _ in sides]
+    if not any(plain):
+        raise Refused(
+            f"the pair {data.name} has no side that is a bound of one Var; write complements(row >= 0, price >= 0)"
+        )
+    # The price is the side that is a single Var; if both are, the second, as in complements(row, price).
+    v = 1 if plain[1] else 0
+    (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
+    declared_low, declared_up = variable.bounds
+    if (declared_low is not None and declared_low > low + 1e-15) or (declared_up is not None and declared_up < up - 1e-15):
+        raise Refused(f"{variable.name} in the pair {data.name} has tighter bounds than the pair states; make them equal")
+    if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
+        raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
+    if math.isfinite(row_low) and not math.isfinite(up):
+        return Pair(data.name, variable, body - row_low, low, up)
+    if math.isfinite(row_up) and not math.isfinite(up):  # row <= b with v >= l: F = b - row
+        return Pair(data.name, variable, row_up - body, low, up)
+    if math.isfinite(row_up) and not math.isfinite(low):  # row <= b with v <= u: F = row - b
+        return Pair(data.name, variable, body - row_up, low, up)
+    if math.isfinite(row_low) and not math.isfinite(low):  # row >= b with v <= u: F = b - row
+        return Pair(data.name, variable, row_low - body, low, up)
+    if not math.isfinite(row_low) and not math.isfinite(row_up):
+        return Pair(data.name, variable, body, low, up)
+    raise Refused(f"the pair {data.name} gives limits on both sides; write inequality(lower, variable, upper) with a plain row")
+
+
+def _classify(
+    rows: list[ConstraintData], owner: ComponentMap, players: tuple[Player, ...]
+) -> tuple[list[ConstraintData], list[ConstraintData]]:
+    equations, shared = [], []
+    for row in rows:
+        owners = {owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
+        touched = owners - {-1}
+        if len(touched) == 1 and -1 not in owners:
+            name = players[next(iter(touched))].name
+            raise Refused(f"the constraint {row.name} stands outside but only {name} enters it; move it onto the Block {name}")
+        if row.equality:
+            equations.append(row)
+        elif len(touched) >= 2 and -1 not in owners:
+            shared.append(row)
+        else:
+            raise Refused(
+                f"the inequality {row.name} stands outside the players and involves Vars of no player; pair it with its price "
+                "by Complementarity, or write an equality"
+            )
+    return equations, shared
+
+
+def _named(expression: object) -> Iterator[NamedExpressionData]:
+    """Named Expressions met from the top of an expression (each is yielded and not entered here)."""
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, NamedExpressionData):
+            yield node
+        elif hasattr(node, "args") and getattr(node, "is_expression_type", lambda: False)():
+            stack.extend(node.args)
+
+
+def _outside_expressions(expression: object, player: int, blocks: dict[int, int]) -> Iterator[NamedExpressionData]:
+    """The outermost named Expressions in ``expression`` that are not declared on the player's own Block."""
+    for named in _named(expression):
+        if blocks.get(id(named.parent_block()), -1) == player:
+            yield from _outside_expressions(named.expr, player, blocks)
+        else:
+            yield named
+
+
+def _conduct_of(game: Game, index: int, player: Player) -> Conduct:
+    blocks = _owners(game.model, [p.block for p in game.players])
+    own = ComponentSet(player.decisions)
+    moves: dict[str, None] = {}
+    takes: dict[str, None] = {}
+    if not any(player.block is game.model for _ in (0,)):
+        for named in _outside_expressions(player.objective.expr, index, blocks):
+            mine = any(v in own for v in identify_variables(named, include_fixed=False))
+            (moves if mine else takes)[named.name] = None
+    inside_named = ComponentSet(
+        v for named in _outside_expressions(player.objective.expr, index, blocks) for v in identify_variables(named)
+    )
+    for variable in game.given(player):
+        if variable not in inside_named:
+            takes[variable.name] = None
+    return Conduct(player.name, tuple(moves), tuple(takes), tuple(_tied(game, player, own)))
+
+
+def _tied(game: Game, player: Player, own: ComponentSet) -> Iterator[str]:
+    """Prices the player takes as given although an equality row ties them to its own decisions."""
+    taken = ComponentSet(game.given(player))
+    for row in game.equations:
+        inside = list(identify_variables(row.body, include_fixed=False))
+        mine = [v for v in inside if v in own]
+        for price in (v for v in inside if v in taken and game.owner.get(v, -1) == -1):
+            if mine:
+                yield (
+                    f"{player.name} takes {price.name} as given although the row {row.name} ties it to its own {mine[0].name}; "
+                    "if it should move that price, write the price as an Expression"
+                )

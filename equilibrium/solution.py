@@ -1,0 +1,227 @@
+"""Solve any Pyomo model whose Blocks are players: state, derive, choose a route, solve, certify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyomo.environ as pyo
+
+from .certificate import Answer, Certificate, certify
+from .conditions import NotAffine, affine
+from .errors import Infeasible, Refused
+from .formulations import best_response, branches, complementarity, potential
+from .formulations.branches import Branch, Candidate
+from .kkt import nonlinear
+from .mcp import DECISION, MixedComplementarity
+from .players import Game, find_game
+from .solvers import newton
+from .solvers.outcome import Outcome, Termination
+
+FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches")
+SOLVERS = tuple(complementarity.SOLVERS)
+
+
+@dataclass
+class Solution:
+    """The solved model with its certificate.
+
+    model: the model given, its Vars at the answer. multipliers: those of the players' constraints and shared rows (row, value), what
+    one more unit of slack is worth to whoever pays it. formulation, route: which way was taken and why. seconds: time by step.
+    """
+
+    model: pyo.ConcreteModel
+    answer: Answer
+    certificate: Certificate
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.answer.outcome
+
+    @property
+    def route(self) -> str:
+        return f"{self.answer.formulation} with {self.outcome.solver}: {self.answer.reason}"
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        return self.answer.candidates
+
+    @property
+    def multipliers(self) -> pd.Series:
+        mcp, z = self.answer.mcp, self.answer.z
+        rows = {mcp.names[k]: z[k] for k in range(mcp.size) if isinstance(mcp.components[k], tuple)}
+        value = mcp.F(z)
+        for row, column, coefficient, side in mcp.absorbed:
+            rows[f"{row.name}{'' if side == 'equal' else '.' + side}"] = _bound_multiplier(mcp, z, value, column, coefficient, side)
+        return pd.Series(rows, dtype=float, name="multiplier")
+
+
+def _bound_multiplier(
+    mcp: MixedComplementarity, z: np.ndarray, value: np.ndarray, column: int, coefficient: float, side: str
+) -> float:
+    """The multiplier of a limit that became a bound: what is left of the column's condition, if the bound is the one that binds."""
+    at_lower, at_upper = z[column] == mcp.lower[column], z[column] == mcp.upper[column]
+    if side == "equal":
+        return float(value[column] / coefficient)
+    lower_side = (side == "lower") == (coefficient > 0)
+    active = at_lower and value[column] > 0 if lower_side else at_upper and value[column] < 0
+    return float(abs(value[column] / coefficient)) if active else 0.0
+
+
+def solve(
+    model: pyo.ConcreteModel, formulation: str | None = None, solver: str | None = None,
+    branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None = None,
+) -> Solution:  # fmt: skip
+    """Find an equilibrium of ``model`` and certify it.
+
+    model: any ConcreteModel whose Blocks with an Objective are players. Only the values of its Vars change.
+    formulation: one of FORMULATIONS; chosen by what the conditions allow if not given. solver: one of SOLVERS, for the
+    formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every optimum.
+    Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing.
+    """
+    _known(formulation, solver)
+    began = time.perf_counter()
+    game = find_game(model)
+    if len(game.stages) > 1:
+        raise Refused("this model declares an order of moves (Suffix 'stage'); leaders are not available in this version")
+    sorting = time.perf_counter() - began
+    if branches_of is not None and formulation in (None, "branches"):
+        answer, seconds = _by_branches(game, branches_of)
+    elif formulation == "branches":
+        raise Refused("the formulation 'branches' needs a market that names the branches of its non-concave player")
+    else:
+        answer, seconds = _answer(game, formulation, solver)
+    _write(answer)
+    began = time.perf_counter()
+    certificate = certify(answer)
+    seconds = {"sort": sorting, **seconds, "certify": time.perf_counter() - began}
+    return Solution(model, answer, certificate, seconds)
+
+
+def _known(formulation: str | None, solver: str | None) -> None:
+    if formulation is not None and formulation not in FORMULATIONS:
+        raise Refused(f"unknown formulation '{formulation}'; there are {', '.join(FORMULATIONS)}")
+    if solver is not None and solver not in SOLVERS:
+        raise Refused(f"unknown solver '{solver}'; there are {', '.join(SOLVERS)}")
+
+
+def derive(game: Game) -> MixedComplementarity:
+    """The joint conditions: affine ones read off the expressions, nonlinear ones by core.kkt."""
+    try:
+        return affine(game)
+    except NotAffine:
+        return nonlinear(game)
+
+
+def _answer(game: Game, formulation: str | None, solver: str | None) -> tuple[Answer, dict[str, float]]:
+    began = time.perf_counter()
+    mcp = derive(game)
+    derived = time.perf_counter() - began
+    if (mcp.lower > mcp.upper).any():
+        k = int(np.flatnonzero(mcp.lower > mcp.upper)[0])
+        raise Infeasible(f"{mcp.names[k]} must be at least {mcp.lower[k]:g} and at most {mcp.upper[k]:g}")
+    began = time.perf_counter()
+    answer = _route(game, mcp, formulation, solver)
+    return answer, {"derive": derived, "solve": time.perf_counter() - began}
+
+
+def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solver: str | None) -> Answer:
+    if not game.players:
+        z, outcome = newton.solve(mcp)
+        return Answer(game, mcp, z, _feasible(outcome), "rule", "nobody decides")
+    _refuse_concave(game, mcp)
+    if formulation == "best_response":
+        z, outcome = best_response.solve(mcp)
+        return Answer(game, mcp, z, outcome, formulation, "asked for")
+    found = potential.find(mcp) if formulation in (None, "potential") and solver is None else None
+    if formulation == "potential" and found is None:
+        raise Refused("there is no potential: the conditions of these players are not those of one convex quadratic programme")
+    if found is not None:
+        z, outcome = potential.solve(mcp, found)
+        if outcome.ok or outcome.termination is Termination.UNBOUNDED or formulation == "potential":
+            return Answer(game, mcp, z, _feasible(outcome), "potential", "the conditions are those of one convex programme")
+    z, outcome = complementarity.solve(mcp, solver)
+    kind = "affine conditions without a potential" if mcp.is_affine else "nonlinear conditions"
+    return Answer(game, mcp, z, _feasible(outcome), "complementarity", "asked for" if formulation else kind)
+
+
+def _feasible(outcome: Outcome) -> Outcome:
+    if outcome.termination is Termination.INFEASIBLE:
+        raise Infeasible(f"no decisions satisfy all constraints and clear the market ({outcome.message}); {outcome.advice}")
+    if outcome.termination is Termination.UNBOUNDED:
+        raise Infeasible(f"the problem is unbounded: {outcome.advice}")
+    return outcome
+
+
+def _refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
+    """Conditions of optimality find saddles and wrong corners of a player that is not convex: refuse, with advice."""
+    if not mcp.is_affine:
+        return  # examined by the certificate, which says "local" where convexity is not shown
+    for index, player in enumerate(game.players):
+        part = mcp.part(np.flatnonzero(mcp.player == index), np.zeros(mcp.size))
+        decisions = np.flatnonzero(part.kind == DECISION)
+        assert part.matrix is not None and part.vector is not None
+        hessian = part.matrix[decisions][:, decisions]
+        equal = np.flatnonzero(np.isneginf(part.lower) & np.isposinf(part.upper) & (part.kind != DECISION))
+        table = part.matrix[equal][:, decisions]
+        if potential.convexified(hessian.tocsc(), part.vector[decisions], table, part.vector[equal]) is None:
+            raise Refused(
+                f"the payoff of {player.name} is not concave in its own decisions, so its conditions of optimality also hold at "
+                "saddles and wrong corners; give branches that contain every optimum, or a best response of its own"
+            )
+
+
+def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> tuple[Answer, dict[str, float]]:
+    if len(game.players) != 1 or game.variables:
+        raise Refused("branches are for a single player; here other players or prices stand beside it")
+    began = time.perf_counter()
+
+    def solve_branch(model: pyo.ConcreteModel) -> tuple[str, float]:
+        start = time.perf_counter()
+        answer, _ = _answer(find_game(model), None, None)
+        _write(answer)
+        certificate = certify(answer)
+        if certificate.verdict != "certified":
+            raise Refused(f"a branch of {game.players[0].name} was not solved to a certified optimum: {certificate.scope}")
+        return certificate.checks[0].proof, time.perf_counter() - start
+
+    found = branches.explore(game.model, branches_of(game.model), solve_branch)
+    began_derive = time.perf_counter()
+    mcp = derive(game)
+    derived = time.perf_counter() - began_derive
+    z = _multipliers_at(mcp)
+    seconds = time.perf_counter() - began
+    outcome = Outcome(Termination.SOLVED, f"best of {len(found)} branches", seconds, "each branch's own solver")
+    reason = f"{game.players[0].name} is not concave; its optimum lies in one of {len(found)} concave branches"
+    return Answer(game, mcp, z, outcome, "branches", reason, tuple(found)), {"derive": derived, "solve": seconds - derived}
+
+
+def _multipliers_at(mcp: MixedComplementarity) -> np.ndarray:
+    """Columns at the Vars' present values, with the multipliers that fit them best (least squares on stationarity)."""
+    z = np.zeros(mcp.size)
+    multipliers = []
+    for k, component in enumerate(mcp.components):
+        if isinstance(component, tuple):
+            multipliers.append(k)
+        else:
+            z[k] = float(component.value)
+    if multipliers:
+        column, row = mcp.scales(z)
+        inside = np.flatnonzero(
+            (mcp.kind == DECISION) & (z - mcp.lower > 1e-9 * column) & (mcp.upper - z > 1e-9 * column)
+        )
+        table = mcp.jacobian(z)[inside][:, multipliers].toarray()
+        z[multipliers] = np.linalg.lstsq(table, -mcp.F(z)[inside], rcond=None)[0]
+    return z
+
+
+def _write(answer: Answer) -> None:
+    """Write the answer into the model's Vars."""
+    for value, component in zip(answer.z, answer.mcp.components, strict=True):
+        if not isinstance(component, tuple):
+            component.set_value(float(value), skip_validation=True)

@@ -1,0 +1,1 @@
+"""Solvers: each takes arrays, returns numbers and an Outcome, and claims nothing about equilibrium."""

@@ -1,0 +1,224 @@
+"""Semismooth Newton for mixed complementarity problems over a box, and the polish on the identified active set.
+
+The equations are those of Billups for a box, built from the Fischer-Burmeister function phi(a, b) = a + b - sqrt(a^2 + b^2):
+phi(z - l, F) with a lower bound only, -phi(u - z, -F) with an upper one only, phi(z - l, -phi(u - z, -F)) with both, F for
+free columns. Rows and columns are scaled first (Ruiz); positive factors keep complementarity.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+
+from ..mcp import MixedComplementarity
+from .outcome import Outcome, Termination
+
+DENSE = 1500
+"""Up to this many rows linear systems are solved densely: sparse LU crashes on some exactly singular matrices."""
+
+
+def solve(
+    mcp: MixedComplementarity, start: np.ndarray | None = None, iterations: int = 300, tolerance: float = 1e-11
+) -> tuple[np.ndarray, Outcome]:
+    """A solution of ``mcp`` from ``start``, polished. The outcome is SOLVED when the relative residual is at most 1e-9."""
+    began = time.perf_counter()
+    z = np.clip(mcp.interior() if start is None else start, mcp.lower, mcp.upper)
+    if (mcp.lower > mcp.upper).any():
+        return z, _outcome(Termination.INFEASIBLE, "a bound pair is crossed", began, 0)
+    best, best_error = z, mcp.error(z)
+    scaled = _Scaled(mcp, z)
+    y = z / scaled.column
+    value = scaled.equations(y)
+    merits = [_merit(value)]
+    count = 0
+    for count in range(1, iterations + 1):
+        if not np.isfinite(merits[-1]):
+            break
+        direction, slope = scaled.direction(y, value)
+        step = _search(scaled, y, direction, slope, max(merits[-5:]))
+        if step is None:
+            break
+        y, value = step
+        merits.append(_merit(value))
+        if merits[-1] < 1e-6 * max(merits[0], 1.0) or count % 10 == 0:
+            candidate = polish(mcp, scaled.back(y))
+            error = mcp.error(candidate)
+            if error < best_error:
+                best, best_error = candidate, error
+            if best_error <= tolerance or merits[-1] < 1e-26:
+                break
+    candidate = polish(mcp, scaled.back(y))
+    if mcp.error(candidate) < best_error:
+        best, best_error = candidate, mcp.error(candidate)
+    solved = best_error <= 1e-9
+    return best, _outcome(
+        Termination.SOLVED if solved else Termination.LIMIT, f"relative residual {best_error:.1e}", began, count
+    )
+
+
+def polish(mcp: MixedComplementarity, z: np.ndarray, steps: int = 8) -> np.ndarray:
+    """Newton on the active set identified at z: columns at a bound stay there, the other rows hold with equality."""
+    best = np.clip(z, mcp.lower, mcp.upper)
+    best_error = mcp.error(best)
+    point = best
+    for _ in range(steps):
+        try:
+            candidate = _active_set_step(mcp, point)
+        except (np.linalg.LinAlgError, ArithmeticError, RuntimeError):
+            break
+        error = mcp.error(candidate)
+        if not np.isfinite(error):
+            break
+        point = candidate
+        if error < best_error:
+            best, best_error = candidate, error
+        elif error >= best_error and best_error < 1e-13:
+            break
+    return best
+
+
+def _active_set_step(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+    column, row = mcp.scales(z)
+    value = mcp.F(z)
+    slack = value / row
+    low = np.isfinite(mcp.lower) & ((z - mcp.lower) / column < slack)
+    up = np.isfinite(mcp.upper) & ((mcp.upper - z) / column < -slack) & ~low
+    free = np.flatnonzero(~low & ~up)
+    moved = np.where(low, mcp.lower, np.where(up, mcp.upper, z))
+    jacobian = mcp.jacobian(z)
+    if free.size:
+        right = -(value + jacobian @ (moved - z))[free]
+        moved[free] = z[free] + linear_solve(sp.csr_array(jacobian[free][:, free]), right)
+    return np.clip(moved, mcp.lower, mcp.upper)
+
+
+def linear_solve(matrix: sp.csr_array, right: np.ndarray) -> np.ndarray:
+    """Solve a square system; least squares where it is singular. Small systems densely, large ones by sparse LU."""
+    if matrix.shape[0] <= DENSE:
+        dense = matrix.toarray()
+        if not np.isfinite(dense).all():
+            raise np.linalg.LinAlgError("not finite")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", scipy.linalg.LinAlgWarning)
+            try:
+                return scipy.linalg.solve(dense, right)
+            except (scipy.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
+                return np.linalg.lstsq(dense, right, rcond=1e-12)[0]
+    shifted = sp.csc_array(matrix + 1e-13 * sp.eye_array(matrix.shape[0]))
+    factor = spla.splu(shifted)
+    step = factor.solve(right)
+    return step + factor.solve(right - matrix @ step)
+
+
+class _Scaled:
+    """The equations in scaled variables y = z / column, with F scaled by row."""
+
+    def __init__(self, mcp: MixedComplementarity, z: np.ndarray) -> None:
+        self.mcp = mcp
+        self.row, self.column = _ruiz(mcp.jacobian(z))
+        self.lower, self.upper = mcp.lower / self.column, mcp.upper / self.column
+        has_low, has_up = np.isfinite(mcp.lower), np.isfinite(mcp.upper)
+        self.only_low, self.only_up, self.both = has_low & ~has_up, has_up & ~has_low, has_low & has_up
+
+    def back(self, y: np.ndarray) -> np.ndarray:
+        return np.clip(y * self.column, self.mcp.lower, self.mcp.upper)
+
+    def value(self, y: np.ndarray) -> np.ndarray:
+        try:
+            return self.row * self.mcp.F(y * self.column)
+        except (ArithmeticError, ValueError, RuntimeError):
+            return np.full(len(y), np.inf)
+
+    def equations(self, y: np.ndarray) -> np.ndarray:
+        F = self.value(y)
+        result = F.copy()
+        low, up, both = self.only_low, self.only_up, self.both
+        result[low] = _phi(y[low] - self.lower[low], F[low])
+        result[up] = -_phi(self.upper[up] - y[up], -F[up])
+        result[both] = _phi(y[both] - self.lower[both], -_phi(self.upper[both] - y[both], -F[both]))
+        return result
+
+    def direction(self, y: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, float]:
+        """(Newton direction, slope of the merit along it); a damped one where Newton's does not descend."""
+        F = self.value(y)
+        own, through = np.zeros(len(y)), np.ones(len(y))
+        low, up, both = self.only_low, self.only_up, self.both
+        own[low], through[low] = _slopes(y[low] - self.lower[low], F[low])
+        own[up], through[up] = _slopes(self.upper[up] - y[up], -F[up])
+        inner = -_phi(self.upper[both] - y[both], -F[both])
+        inner_own, inner_through = _slopes(self.upper[both] - y[both], -F[both])
+        first, second = _slopes(y[both] - self.lower[both], inner)
+        own[both], through[both] = first + second * inner_own, second * inner_through
+        jacobian = sp.diags_array(self.row) @ self.mcp.jacobian(y * self.column) @ sp.diags_array(self.column)
+        matrix = sp.csr_array(sp.diags_array(own) + sp.diags_array(through) @ jacobian)
+        gradient = matrix.T @ value
+        try:
+            step = linear_solve(matrix, -value)
+        except (np.linalg.LinAlgError, RuntimeError):
+            step = np.full(len(y), np.nan)
+        slope = float(gradient @ step)
+        if not np.all(np.isfinite(step)) or slope > -1e-12 * np.linalg.norm(step) ** 2:
+            damping = 1e-3 * float(np.linalg.norm(value))
+            normal = sp.csr_array(matrix.T @ matrix + damping * sp.eye_array(len(y)))
+            step = linear_solve(normal, -gradient)
+            slope = float(gradient @ step)
+        return step, slope
+
+
+def _phi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a + b - sqrt(a^2 + b^2), without cancellation where a + b > 0."""
+    root = np.hypot(a, b)
+    total = a + b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stable = np.where(total > 0, 2 * a * b / (total + root), total - root)
+    return np.where(np.isfinite(stable), stable, total - root)
+
+
+def _slopes(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    root = np.hypot(a, b)
+    safe = np.where(root > 1e-13, root, 1.0)
+    kink = 1 - np.sqrt(0.5)
+    return np.where(root > 1e-13, 1 - a / safe, kink), np.where(root > 1e-13, 1 - b / safe, kink)
+
+
+def _merit(value: np.ndarray) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return 0.5 * float(value @ value)
+
+
+def _search(
+    scaled: _Scaled, y: np.ndarray, direction: np.ndarray, slope: float, reference: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    length = 1.0
+    while length > 1e-12:
+        candidate = y + length * direction
+        if scaled.mcp.matrix is None:  # nonlinear terms may have no value outside the box
+            candidate = np.clip(candidate, scaled.lower, scaled.upper)
+        value = scaled.equations(candidate)
+        if np.all(np.isfinite(value)) and _merit(value) <= reference + 1e-4 * length * slope:
+            return candidate, value
+        length *= 0.5
+    return None
+
+
+def _ruiz(matrix: sp.csr_array, rounds: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    size = sp.csr_array(abs(matrix))
+    row, column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
+    for _ in range(rounds):
+        largest = size.max(axis=1).toarray().ravel()
+        left = 1 / np.sqrt(np.where(largest > 0, largest, 1.0))
+        size = sp.csr_array(sp.diags_array(left) @ size)
+        largest = size.max(axis=0).toarray().ravel()
+        right = 1 / np.sqrt(np.where(largest > 0, largest, 1.0))
+        size = sp.csr_array(size @ sp.diags_array(right))
+        row, column = row * left, column * right
+    return row, column
+
+
+def _outcome(termination: Termination, message: str, began: float, count: int) -> Outcome:
+    return Outcome(termination, message, time.perf_counter() - began, "semismooth Newton", iterations=count)

@@ -1,0 +1,255 @@
+"""Is the answer the only one? A statement with its reason, or "not proved".
+
+If the players' conditions are monotone, two solutions x and y satisfy (x - y)'(F(x) - F(y)) = 0. Then the move from one to the other
+lies in the kernel of the symmetric part of the Jacobian at x, keeps every equality, and keeps every limit whose multiplier is
+positive at x. If only the zero move does all that, the decisions are unique. Prices that define themselves by an equality row are
+eliminated first; the signs of rows are those of ``conditions``, so how a row was written does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.common.collections import ComponentMap
+from pyomo.core.expr.calculus.derivatives import Modes, differentiate
+
+from .convexity import bounds
+from .mcp import DECISION, OUTSIDE, MixedComplementarity
+from .players import Game
+from .tolerances import CONVEX
+
+LARGEST = 1200
+"""Above this many columns the dense tests are skipped."""
+
+
+@dataclass(frozen=True)
+class Uniqueness:
+    """``decisions`` and ``prices``: 'unique', 'not unique' or 'not proved', and why."""
+
+    decisions: str
+    prices: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"decisions {self.decisions}, prices {self.prices} ({self.reason})"
+
+
+NOT_PROVED = "not proved"
+
+
+def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[str | None]) -> Uniqueness:
+    """What can be said at the solution z. convex: for every player the proof that its payoff is convex, or None."""
+    if mcp.size > LARGEST:
+        return Uniqueness(NOT_PROVED, NOT_PROVED, "too large for the dense test")
+    jacobian = mcp.jacobian(z).toarray()
+    if not game.players:
+        regular = np.linalg.matrix_rank(jacobian) == mcp.size
+        word = "unique" if regular and mcp.is_affine else NOT_PROVED
+        return Uniqueness(word, word, "the rules are a regular linear system" if regular else "the rules do not settle everything")
+    decisions, rows, reduced = _reduce(mcp, jacobian)
+    if not _skew(mcp, reduced, decisions, rows):
+        return Uniqueness(NOT_PROVED, NOT_PROVED, "limits that depend on others' decisions")
+    core = reduced[np.ix_(decisions, decisions)]
+    table = reduced[np.ix_(rows, decisions)]
+    equal = np.isneginf(mcp.lower[rows]) & np.isposinf(mcp.upper[rows])
+    reason = _monotone(game, mcp, core, table[equal], convex)
+    if reason is None:
+        if mcp.is_affine and not rows.size and len(decisions) <= 14 and _p_matrix(core):
+            return Uniqueness("unique", "unique", "P-matrix")
+        return Uniqueness(NOT_PROVED, NOT_PROVED, "the conditions are not monotone, or it was not shown that they are")
+    unique = _only_zero_move(mcp, z, core, table, decisions, rows, equal)
+    prices = _prices_settled(mcp, z, table, decisions, rows) if unique else False
+    return Uniqueness(
+        "unique" if unique else NOT_PROVED, "unique" if prices else NOT_PROVED,
+        reason + ("" if unique else "; the set of equilibria is convex"),
+    )  # fmt: skip
+
+
+def _reduce(mcp: MixedComplementarity, jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eliminate outside columns that their own rows determine (defined prices, rules): (decisions, other rows, matrix)."""
+    free = np.isneginf(mcp.lower) & np.isposinf(mcp.upper)
+    outside = np.flatnonzero((mcp.kind == OUTSIDE) & free)
+    block = jacobian[np.ix_(outside, outside)]
+    own = outside[np.abs(block).sum(axis=1) > 0] if outside.size else outside
+    if own.size and np.linalg.matrix_rank(jacobian[np.ix_(own, own)]) == own.size:
+        rest = np.setdiff1d(np.arange(mcp.size), own)
+        solved = np.linalg.solve(jacobian[np.ix_(own, own)], jacobian[np.ix_(own, rest)])
+        reduced = jacobian.copy()
+        reduced[np.ix_(rest, rest)] -= jacobian[np.ix_(rest, own)] @ solved
+        kept = rest
+    else:
+        reduced, kept = jacobian, np.arange(mcp.size)
+    return kept[mcp.kind[kept] == DECISION], kept[mcp.kind[kept] != DECISION], reduced
+
+
+def _skew(mcp: MixedComplementarity, matrix: np.ndarray, decisions: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether decisions and multipliers are skew up to a positive factor per row, with nothing between multipliers."""
+    if not rows.size:
+        return True
+    own, seen = matrix[np.ix_(rows, decisions)], -matrix[np.ix_(decisions, rows)].T
+    largest = max(np.abs(own).max(initial=0.0), np.abs(seen).max(initial=0.0))
+    if np.abs(matrix[np.ix_(rows, rows)]).max() > 1e-12 * max(largest, 1e-300):
+        return False
+    size = (own * own).sum(axis=1)
+    factor = (own * seen).sum(axis=1) / np.where(size > 0, size, 1.0)
+    return bool((factor[size > 0] > 0).all() and np.abs(seen - factor[:, None] * own).max() <= 1e-9 * largest)
+
+
+def _monotone(game: Game, mcp: MixedComplementarity, core: np.ndarray, equalities: np.ndarray, convex: list[str | None]) -> str | None:
+    """Why the conditions are monotone, or None."""
+    symmetric = (core + core.T) / 2
+    if mcp.is_affine:
+        lowest = _lowest_on(symmetric, equalities)
+        return "monotone conditions" if lowest >= -CONVEX * max(np.abs(symmetric).max(), 1e-300) else None
+    owner = mcp.player[mcp.kind == DECISION]
+    if len(owner) == len(core) and all(convex) and not np.any(core[owner[:, None] != owner[None, :]]):
+        return "every player's payoff is convex and nobody moves another's"
+    return "strictly monotone by an interval Jacobian" if _interval_monotone(game) else None
+
+
+def _null_space(equalities: np.ndarray, n: int) -> np.ndarray:
+    """An orthonormal basis of the moves that keep the equalities, as columns."""
+    if not equalities.size:
+        return np.eye(n)
+    _, singular, right = np.linalg.svd(equalities)
+    rank = int((singular > 1e-10 * max(singular.max(initial=0.0), 1e-300)).sum())
+    return right[rank:].T
+
+
+def _lowest_on(symmetric: np.ndarray, equalities: np.ndarray) -> float:
+    basis = _null_space(equalities, len(symmetric))
+    projected = basis.T @ symmetric @ basis
+    return float(np.linalg.eigvalsh(projected)[0]) if projected.size else 0.0
+
+
+def _only_zero_move(
+    mcp: MixedComplementarity, z: np.ndarray, core: np.ndarray, table: np.ndarray, decisions: np.ndarray,
+    rows: np.ndarray, equal: np.ndarray,
+) -> bool:  # fmt: skip
+    column, row = mcp.scales(z)
+    value = mcp.F(z)
+    held = equal | (z[rows] > 1e-7 * column[rows])
+    stuck = np.abs(value[decisions]) > 1e-7 * row[decisions]
+    basis = _null_space(table[equal], len(decisions))
+    symmetric = basis.T @ ((core + core.T) / 2) @ basis
+    scale = max(np.abs(symmetric).max(initial=0.0), 1e-300)
+    parts = [symmetric / scale, _unit(table[held]) @ basis, np.eye(len(decisions))[stuck] @ basis]
+    return bool(basis.shape[1] == 0 or np.linalg.matrix_rank(np.vstack(parts), tol=1e-8) == basis.shape[1])
+
+
+def _prices_settled(
+    mcp: MixedComplementarity, z: np.ndarray, table: np.ndarray, decisions: np.ndarray, rows: np.ndarray
+) -> bool:
+    """Whether the stationarity of decisions strictly between their bounds leaves the multipliers no freedom."""
+    column, row = mcp.scales(z)
+    value = mcp.F(z)
+    tight = np.isneginf(mcp.lower[rows]) | (np.abs(value[rows]) <= 1e-7 * row[rows])
+    inside = (z[decisions] - mcp.lower[decisions] > 1e-7 * column[decisions]) & (
+        mcp.upper[decisions] - z[decisions] > 1e-7 * column[decisions]
+    )
+    active = _unit(table[tight])[:, inside]
+    return bool(np.linalg.matrix_rank(active, tol=1e-8) == int(tight.sum()))
+
+
+def _unit(table: np.ndarray) -> np.ndarray:
+    size = np.abs(table).max(axis=1, initial=0.0)
+    return table / np.where(size > 0, size, 1.0)[:, None]
+
+
+def _p_matrix(matrix: np.ndarray) -> bool:
+    """Every principal minor positive (Schur recursion; doubles with each row)."""
+    if matrix.shape[0] == 0:
+        return True
+    pivot = matrix[0, 0]
+    if pivot <= 0:
+        return False
+    rest = matrix[1:, 1:]
+    return _p_matrix(rest) and _p_matrix(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
+
+
+def _interval_monotone(game: Game, largest: int = 40, cuts: int = 6) -> bool:
+    """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all decisions."""
+    variables = [v for player in game.players for v in player.decisions]
+    box = decision_box(game)
+    if len(variables) > largest or game.variables or not all(np.isfinite(pair).all() for pair in box):
+        return False
+    entries = {}
+    column = 0
+    for player in game.players:
+        gradient = differentiate(player.sign * player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic)
+        for offset, derivative in enumerate(gradient):
+            row = differentiate(derivative, wrt_list=variables, mode=Modes.reverse_symbolic) if hasattr(derivative, "args") else []
+            for j, entry in enumerate(row):
+                if hasattr(entry, "args") or entry != 0:
+                    entries[column + offset, j] = entry
+        column += len(player.decisions)
+    return _positive_everywhere(entries, variables, box, cuts)
+
+
+def _positive_everywhere(entries: dict, variables: list, box: list[tuple[float, float]], cuts: int) -> bool:
+    n = len(variables)
+    lower, upper = np.zeros((n, n)), np.zeros((n, n))
+    own = ComponentMap(zip(variables, box, strict=True))
+    for (i, j), entry in entries.items():
+        try:
+            lower[i, j], upper[i, j] = bounds(entry, own) if hasattr(entry, "args") else (entry, entry)
+        except (ArithmeticError, ValueError):
+            return False
+    if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+        return False
+    centre, radius = (lower + upper) / 2, (upper - lower) / 2
+    symmetric = (centre + centre.T) / 2
+    spread = (radius + radius.T) / 2
+    if float(np.linalg.eigvalsh(symmetric)[0]) - float(np.linalg.eigvalsh(spread)[-1]) > 0:
+        return True
+    if cuts == 0:
+        return False
+    k = int(np.argmax([up - low for low, up in box]))
+    middle = sum(box[k]) / 2
+    return all(
+        _positive_everywhere(entries, variables, [*box[:k], part, *box[k + 1 :]], cuts - 1)
+        for part in ((box[k][0], middle), (middle, box[k][1]))
+    )
+
+
+def decision_box(game: Game) -> list[tuple[float, float]]:
+    """For every decision an interval that contains its feasible values, from bounds and the player's own linear rows."""
+    found = []
+    for player in game.players:
+        found.extend(player_box(player))
+    return found
+
+
+def player_box(player, rounds: int = 3) -> list[tuple[float, float]]:
+    """Bounds of one player's decisions, tightened by its own rows with the others' Vars at their values."""
+    from pyomo.repn import generate_standard_repn
+
+    own = ComponentMap((v, k) for k, v in enumerate(player.decisions))
+    low = [-np.inf if v.lb is None else float(v.lb) for v in player.decisions]
+    up = [np.inf if v.ub is None else float(v.ub) for v in player.decisions]
+    for row in (c for _ in range(rounds) for c in player.constraints):
+        repn = generate_standard_repn(row.body)
+        if not repn.is_linear():
+            continue
+        terms = [(own[v], c) for v, c in zip(repn.linear_vars, repn.linear_coefs, strict=True) if v in own]
+        rest = repn.constant + sum(
+            c * pyo.value(v) for v, c in zip(repn.linear_vars, repn.linear_coefs, strict=True) if v not in own
+        )
+        least = [c * (low[k] if c > 0 else up[k]) for k, c in terms]
+        most = [c * (up[k] if c > 0 else low[k]) for k, c in terms]
+        for index, (k, c) in enumerate(terms):
+            others_least = sum(least[:index] + least[index + 1 :]) + rest
+            others_most = sum(most[:index] + most[index + 1 :]) + rest
+            ends = [(row.ub - others_least) / c if row.ub is not None else None, (row.lb - others_most) / c if row.lb is not None else None]
+            if c < 0:
+                ends.reverse()
+            if ends[0] is not None:
+                up[k] = min(up[k], ends[0])
+            if ends[1] is not None:
+                low[k] = max(low[k], ends[1])
+    return list(zip(low, up, strict=True))
+
+
+__all__ = ["NOT_PROVED", "Uniqueness", "decision_box", "examine", "player_box"]
