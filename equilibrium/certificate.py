@@ -22,13 +22,13 @@ import scipy.sparse as sp
 
 from .convexity import prove
 from .formulations import potential
-from .formulations.branches import Candidate
+from .branches import Candidate
 from .mcp import DECISION, MULTIPLIER, MixedComplementarity
 from .players import Conduct, Game, Player, conduct
 from .solvers import newton
 from .solvers.outcome import Outcome, Termination
 from .tolerances import DISTANCE, FEASIBLE, REGRET, RESIDUAL
-from .uniqueness import Uniqueness, examine, player_box
+from .uniqueness import NOT_PROVED, Uniqueness, examine, null_space, player_box
 
 CERTIFIED, LOCAL, RULE, UNCERTIFIED, CYCLING = "certified", "certified, local", "rule", "uncertified", "cycling"
 
@@ -107,7 +107,7 @@ def certify(answer: Answer) -> Certificate:
     outside = _outside(game, mcp, z)
     if outside is not None:
         checks.append(outside)
-    uniqueness = examine(game, mcp, z, proofs)
+    uniqueness = _among_branches(answer.candidates) if answer.candidates else examine(game, mcp, z, proofs)
     warnings = tuple(w for c in found.values() for w in c.warnings)
     verdict, scope = _verdict(answer, checks, proofs)
     return Certificate(verdict, scope, tuple(checks), uniqueness, warnings)
@@ -125,6 +125,16 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
         return CERTIFIED, "global: every player's own problem is convex and was solved again"
     unproved = ", ".join(p.name for p, proof in zip(answer.game.players, proofs, strict=True) if not proof)
     return LOCAL, f"no proof that the problem of {unproved} is convex; nobody gains by a small deviation"
+
+
+def _among_branches(candidates: Sequence[Candidate]) -> Uniqueness:
+    """A player solved by branches: its optimum is unique if it is so on the best branch and the others are strictly worse."""
+    best, *others = candidates
+    gap = min((abs(c.payoff - best.payoff) for c in others), default=np.inf)
+    if gap <= REGRET * max(abs(best.payoff), 1e-300):
+        return Uniqueness("not unique", NOT_PROVED, "several branches give the same payoff")
+    word = "unique" if best.unique else NOT_PROVED
+    return Uniqueness(word, word, f"every other branch is worse by {gap:.3g} or more")
 
 
 def _current(answer: Answer) -> np.ndarray:
@@ -165,6 +175,8 @@ def _player(
         proof = prove(player, player_box(player))
     regret, bill = _regret(player, part, decisions, z[own], best[decisions], bool(shared))
     distance, note = _distance(part, decisions, z[own], best)
+    if proof is None and not _second_order(part, z[columns]):
+        regret, note = np.inf, "a stationary point that is not even a local optimum (a saddle, or a wrong corner)"
     return Check(regret=regret, bill=bill, distance=distance, proof=proof or "", note=note, **common), proof
 
 
@@ -243,6 +255,21 @@ def _distance(part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, 
     return float(np.abs(x - best[decisions]).max(initial=0.0)), ""
 
 
+def _second_order(part: MixedComplementarity, z: np.ndarray) -> bool:
+    """Whether the payoff curves the right way on the moves that active limits leave free (necessary for a local optimum)."""
+    column, row = part.scales(z)
+    value = part.F(z)
+    decisions = np.flatnonzero(part.kind == DECISION)
+    limits = np.flatnonzero(part.kind == MULTIPLIER)
+    inside = decisions[(z - part.lower > 1e-7 * column)[decisions] & (part.upper - z > 1e-7 * column)[decisions]]
+    held = limits[np.isneginf(part.lower[limits]) | (np.abs(value[limits]) <= 1e-7 * row[limits])]
+    jacobian = part.jacobian(z)
+    curved = ((jacobian + jacobian.T) / 2)[inside][:, inside].toarray()
+    basis = null_space(jacobian[held][:, inside].toarray(), len(inside))
+    projected = basis.T @ curved @ basis
+    return not projected.size or float(np.linalg.eigvalsh(projected)[0]) >= -1e-8 * max(float(np.abs(curved).max()), 1e-300)
+
+
 def _strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
     n = curved.shape[0]
     diagonal = curved.diagonal()
@@ -250,11 +277,7 @@ def _strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
         return True
     if n > 800:
         return False
-    basis = np.eye(n)
-    if table.shape[0]:
-        _, singular, right = np.linalg.svd(table.toarray())
-        rank = int((singular > 1e-10 * singular.max(initial=1e-300)).sum())
-        basis = right[rank:].T
+    basis = null_space(table.toarray(), n)
     projected = basis.T @ ((curved + curved.T) / 2).toarray() @ basis
     return not projected.size or float(np.linalg.eigvalsh(projected)[0]) > 1e-10 * max(float(np.abs(projected).max()), 1e-300)
 

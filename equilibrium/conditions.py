@@ -72,7 +72,7 @@ class Layout:
 def sides(row: ConstraintData) -> list[tuple[str, float, float]]:
     """A constraint as rows ``sign * (body - limit) >= 0`` (or ``= 0``): (side, sign, limit), side in equal, lower, upper."""
     if row.equality:
-        return [("equal", 1.0, float(row.upper if row.upper is not None else row.lower))]
+        return [("equal", 1.0, float(row.ub))]
     found = []
     if row.has_lb():
         found.append(("lower", 1.0, float(row.lb)))
@@ -255,7 +255,7 @@ def _equations(game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]]
     terms = [{layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0} for _, repn in equations]
     chosen = match([row.name for row, _ in equations], terms, [layout.names[c] for c in free], [by_column[c] for c in free], free)
     for k, (row, repn) in enumerate(equations):
-        limit = float(row.upper if row.upper is not None else row.lower)
+        limit = float(row.ub)
         if k in chosen:
             column = free[chosen[k]]
             overlap = sum(terms[k].get(i, 0.0) * value for i, value in by_column[column].items())

@@ -184,7 +184,7 @@ def _outside(
     free = [v for v in game.variables if id(v) not in paired]
     for k, v in _matching(game, free).items():
         row = game.equations[k]
-        limit = float(row.upper if row.upper is not None else row.lower)
+        limit = float(row.ub)
         expressions[layout.column[id(free[v])]] = twin.equations[k].body - limit
 
 
@@ -206,9 +206,8 @@ def _problem(
     copy.conditions.row = pyo.ConstraintList()
     rows, constant = {}, np.zeros(len(expressions))
     for index, expression in enumerate(expressions):
-        if any(True for _ in identify_variables(expression, include_fixed=False)) if hasattr(expression, "args") or isinstance(
-            expression, VarData
-        ) else False:
+        symbolic = hasattr(expression, "args") or isinstance(expression, VarData)
+        if symbolic and any(True for _ in identify_variables(expression, include_fixed=False)):
             rows[index] = copy.conditions.row.add(expression == 0)
         else:
             constant[index] = float(pyo.value(expression))
@@ -225,21 +224,28 @@ def _problem(
     shift = nlp.constraints_lb()[their_rows]
     n = len(expressions)
 
+    memory: dict[str, Any] = {"z": None, "value": None, "matrix": None}  # the last point: residual, scales and step ask for it in turn
+
     def load(z: np.ndarray) -> None:
-        x = np.zeros(nlp.n_primals())
-        x[theirs] = z[ours]
-        nlp.set_primals(x)
+        if memory["z"] is None or not np.array_equal(memory["z"], z):
+            x = np.zeros(nlp.n_primals())
+            x[theirs] = z[ours]
+            nlp.set_primals(x)
+            memory.update(z=z.copy(), value=None, matrix=None)
 
     def function(z: np.ndarray) -> np.ndarray:
         load(z)
-        value = constant.copy()
-        value[mine] = nlp.evaluate_constraints()[their_rows] - shift
-        return value
+        if memory["value"] is None:
+            memory["value"] = constant.copy()
+            memory["value"][mine] = nlp.evaluate_constraints()[their_rows] - shift
+        return memory["value"].copy()
 
     def derivative(z: np.ndarray) -> sp.csr_array:
         load(z)
-        found = sp.csr_array(nlp.evaluate_jacobian())[their_rows][:, theirs].tocoo()
-        return sp.csr_array((found.data, (mine[found.row], ours[found.col])), shape=(n, n))
+        if memory["matrix"] is None:
+            found = sp.csr_array(nlp.evaluate_jacobian())[their_rows][:, theirs].tocoo()
+            memory["matrix"] = sp.csr_array((found.data, (mine[found.row], ours[found.col])), shape=(n, n))
+        return memory["matrix"]
 
     return MixedComplementarity(
         layout.names, np.array(layout.kind), np.array(layout.player), layout.components, lower, upper,

@@ -14,8 +14,9 @@ import pyomo.environ as pyo
 from .certificate import Answer, Certificate, certify
 from .conditions import NotAffine, affine
 from .errors import Infeasible, Refused
-from .formulations import best_response, branches, complementarity, potential
-from .formulations.branches import Branch, Candidate
+from . import branches
+from .formulations import best_response, complementarity, potential
+from .branches import Branch, Candidate
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
 from .players import Game, find_game
@@ -181,14 +182,15 @@ def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> 
         raise Refused("branches are for a single player; here other players or prices stand beside it")
     began = time.perf_counter()
 
-    def solve_branch(model: pyo.ConcreteModel) -> tuple[str, float]:
+    def solve_branch(model: pyo.ConcreteModel) -> tuple[str, bool, float]:
         start = time.perf_counter()
         answer, _ = _answer(find_game(model), None, None)
         _write(answer)
         certificate = certify(answer)
         if certificate.verdict != "certified":
             raise Refused(f"a branch of {game.players[0].name} was not solved to a certified optimum: {certificate.scope}")
-        return certificate.checks[0].proof, time.perf_counter() - start
+        unique = certificate.uniqueness.decisions == "unique"
+        return certificate.checks[0].proof, unique, time.perf_counter() - start
 
     found = branches.explore(game.model, branches_of(game.model), solve_branch)
     began_derive = time.perf_counter()

@@ -109,7 +109,7 @@ def _monotone(game: Game, mcp: MixedComplementarity, core: np.ndarray, equalitie
     return "strictly monotone by an interval Jacobian" if _interval_monotone(game) else None
 
 
-def _null_space(equalities: np.ndarray, n: int) -> np.ndarray:
+def null_space(equalities: np.ndarray, n: int) -> np.ndarray:
     """An orthonormal basis of the moves that keep the equalities, as columns."""
     if not equalities.size:
         return np.eye(n)
@@ -119,7 +119,7 @@ def _null_space(equalities: np.ndarray, n: int) -> np.ndarray:
 
 
 def _lowest_on(symmetric: np.ndarray, equalities: np.ndarray) -> float:
-    basis = _null_space(equalities, len(symmetric))
+    basis = null_space(equalities, len(symmetric))
     projected = basis.T @ symmetric @ basis
     return float(np.linalg.eigvalsh(projected)[0]) if projected.size else 0.0
 
@@ -132,7 +132,7 @@ def _only_zero_move(
     value = mcp.F(z)
     held = equal | (z[rows] > 1e-7 * column[rows])
     stuck = np.abs(value[decisions]) > 1e-7 * row[decisions]
-    basis = _null_space(table[equal], len(decisions))
+    basis = null_space(table[equal], len(decisions))
     symmetric = basis.T @ ((core + core.T) / 2) @ basis
     scale = max(np.abs(symmetric).max(initial=0.0), 1e-300)
     parts = [symmetric / scale, _unit(table[held]) @ basis, np.eye(len(decisions))[stuck] @ basis]
@@ -169,7 +169,7 @@ def _p_matrix(matrix: np.ndarray) -> bool:
     return _p_matrix(rest) and _p_matrix(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
 
 
-def _interval_monotone(game: Game, largest: int = 40, cuts: int = 6) -> bool:
+def _interval_monotone(game: Game, largest: int = 24, cuts: int = 2) -> bool:
     """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all decisions."""
     variables = [v for player in game.players for v in player.decisions]
     box = decision_box(game)
@@ -252,4 +252,4 @@ def player_box(player, rounds: int = 3) -> list[tuple[float, float]]:
     return list(zip(low, up, strict=True))
 
 
-__all__ = ["NOT_PROVED", "Uniqueness", "decision_box", "examine", "player_box"]
+__all__ = ["NOT_PROVED", "Uniqueness", "decision_box", "examine", "null_space", "player_box"]

@@ -29,13 +29,14 @@ class Candidate:
     payoff: float
     values: Mapping[str, float]
     proof: str
+    unique: bool  # whether the branch's own optimum was shown to be the only one
     seconds: float
 
 
 def explore(
-    model: pyo.ConcreteModel, branches: Sequence[Branch], solve: Callable[[pyo.ConcreteModel], tuple[str, float]]
+    model: pyo.ConcreteModel, branches: Sequence[Branch], solve: Callable[[pyo.ConcreteModel], tuple[str, bool, float]]
 ) -> list[Candidate]:
-    """Solve every branch with ``solve`` (which writes values into the model and returns proof and seconds). Best first.
+    """Solve every branch with ``solve`` (which writes values into the model and returns proof, uniqueness and seconds). Best first.
 
     The model is left with the Vars free again and the best candidate's values.
     """
@@ -46,9 +47,9 @@ def explore(
         for variable, value in branch.held:
             variable.fix(value)
         try:
-            proof, seconds = solve(model)
+            proof, unique, seconds = solve(model)
             values = {v.name: float(v.value) for v in variables}
-            candidates.append(Candidate(branch.name, float(pyo.value(objective)), values, proof, seconds))
+            candidates.append(Candidate(branch.name, float(pyo.value(objective)), values, proof, unique, seconds))
         finally:
             for variable, _ in branch.held:
                 variable.unfix()

@@ -1,0 +1,260 @@
+"""Who controls the flexible resources: one function per structure, each a plain Pyomo model.
+
+Common to all. Inflexible demand x_t (net of renewables and imports) in each period t; flexible energy S that must be
+bought over the periods together; producers with inverse supply P. Whoever buys decides ``load[t]``, the flexible energy taken in t,
+with sum_t load[t] = its energy. Output is q_t = x_t + all flexible load, the price p_t = P(q_t).
+
+Who moves the price: where ``price`` is an Expression of the loads, buyers know that they move it along the producers' supply; in
+``price_taking`` it is a Var that clears the market, and everybody takes it as given.
+
+On one residual demand (``netted = yes``) the price-taking generator's fixed output y is taken off demand in every structure, as it
+must be before costs are compared with the integrated generator/aggregator (Propositions 5 and 6).
+
+Source: T. P. Tangeras (2023), "Competition for flexible distribution resources in a 'smart' electricity distribution network",
+sections 2 and 3. Deviations: the paper has a = 0 in the cost; decisions are written as loads by period (s = load off-peak).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+from pyomo.mpec import Complementarity, complements
+
+from equilibrium.branches import Branch
+
+from .supply import cost, inverse_supply
+
+
+def setting(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """Periods, demand and supply: what all structures share. Nobody decides anything yet."""
+    model = pyo.ConcreteModel()
+    model.period = pyo.Set(initialize=list(data.tables["demand"].index), ordered=True)
+    model.demand = data.param("demand", "load")
+    model.flexible_energy = data.param("parameters", "flexible_energy")
+    model.cost_linear = data.param("parameters", "cost_linear")
+    model.cost_power = data.param("parameters", "cost_power")
+    model.cost_exponent = data.param("parameters", "cost_exponent")
+    model.generator_output = data.param("parameters", "generator_output")
+    model.netted = netted == "yes"
+    model.residual_demand = pyo.Expression(
+        model.period, rule=lambda m, t: m.demand[t] - (m.generator_output if netted == "yes" else 0.0)
+    )
+    return model
+
+
+def buyer(model: pyo.ConcreteModel, block: Any, energy: Any) -> None:
+    """A Block that decides when to take ``energy``: load[t] >= 0, sum over the periods = energy."""
+    block.load = pyo.Var(model.period, within=pyo.NonNegativeReals)
+    block.energy = pyo.Expression(expr=energy)
+    block.service = pyo.Constraint(expr=sum(block.load[t] for t in model.period) == block.energy)
+
+
+def supply_at(model: pyo.ConcreteModel, flexible_load: Any) -> None:
+    """Output and price as Expressions of the flexible loads: buyers move the price along the inverse supply."""
+    model.flexible_load = pyo.Expression(model.period, rule=lambda m, t: flexible_load(t))
+    model.output = pyo.Expression(model.period, rule=lambda m, t: m.residual_demand[t] + m.flexible_load[t])
+    model.price = pyo.Expression(model.period, rule=lambda m, t: inverse_supply(m, m.output[t]))
+    model.system_cost = pyo.Expression(expr=sum(cost(model, model.output[t]) for t in model.period))
+
+
+def bill(model: pyo.ConcreteModel, load: Any) -> Any:
+    """What a buyer pays for its load, EUR."""
+    return sum(model.price[t] * load[t] for t in model.period)
+
+
+def efficient(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """A planner takes the flexible energy when it costs the system least (Lemma 1): min sum_t C(x_t + load_t)."""
+    model = setting(data, netted)
+    model.planner = pyo.Block()
+    buyer(model, model.planner, model.flexible_energy)
+    supply_at(model, lambda t: model.planner.load[t])
+    model.planner.minimise_cost = pyo.Objective(expr=model.system_cost)
+    return model
+
+
+def price_taking(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """Households and producers take prices that clear each period (Corollary 1).
+
+    Households: min sum_t p_t load_t. Producers: max sum_t p_t q_t - C(q_t). Clearing: q_t - x_t - load_t >= 0 _|_ p_t >= 0.
+    """
+    model = setting(data, netted)
+    model.price = pyo.Var(model.period)
+    model.households = pyo.Block()
+    buyer(model, model.households, model.flexible_energy)
+    model.households.minimise_bill = pyo.Objective(expr=bill(model, model.households.load))
+    model.producers = pyo.Block()
+    model.producers.output = pyo.Var(model.period, within=pyo.NonNegativeReals)
+    model.producers.revenue = pyo.Expression(expr=sum(model.price[t] * model.producers.output[t] for t in model.period))
+    model.producers.cost = pyo.Expression(expr=sum(cost(model, model.producers.output[t]) for t in model.period))
+    model.producers.maximise_profit = pyo.Objective(
+        expr=model.producers.revenue - model.producers.cost, sense=pyo.maximize
+    )
+    model.clearing = Complementarity(
+        model.period,
+        rule=lambda m, t: complements(m.producers.output[t] - m.residual_demand[t] - m.households.load[t] >= 0, m.price[t] >= 0),
+    )
+    model.flexible_load = pyo.Expression(model.period, rule=lambda m, t: m.households.load[t])
+    model.output = pyo.Expression(model.period, rule=lambda m, t: m.producers.output[t])
+    model.system_cost = pyo.Expression(expr=model.producers.cost)
+    return model
+
+
+def passive(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """Households see one average price and spread their energy evenly (Proposition 1): a rule, nobody decides."""
+    model = setting(data, netted)
+    model.households = pyo.Block()
+    model.households.load = pyo.Var(model.period)
+    model.households.even = pyo.Constraint(
+        model.period, rule=lambda b, t: b.load[t] == model.flexible_energy / len(model.period)
+    )
+    supply_at(model, lambda t: model.households.load[t])
+    return model
+
+
+def dso_aggregator(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """The distribution system operator is the only aggregator (Proposition 2): min sum_t P(q_t) load_t."""
+    model = setting(data, netted)
+    model.dso = pyo.Block()
+    buyer(model, model.dso, model.flexible_energy)
+    supply_at(model, lambda t: model.dso.load[t])
+    model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
+    return model
+
+
+def _aggregators(data: Any, netted: str, energy: dict[str, Any], prepare: Any = None) -> pyo.ConcreteModel:
+    """Independent aggregators, each minimising the bill for its own energy while all of them move the price."""
+    model = setting(data, netted)
+    if prepare is not None:
+        prepare(model)
+    model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
+    model.aggregator = pyo.Block(model.aggregators)
+    for name in model.aggregators:
+        buyer(model, model.aggregator[name], energy[name](model))
+    supply_at(model, lambda t: sum(model.aggregator[name].load[t] for name in model.aggregators))
+    for name in model.aggregators:
+        block = model.aggregator[name]
+        block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
+    return model
+
+
+def cournot(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
+    """A aggregators with equal shares of the flexible energy (Proposition 3): Cournot competition among buyers."""
+    return _aggregators(
+        data, netted, {str(k + 1): lambda m: m.flexible_energy / aggregators for k in range(aggregators)}
+    )
+
+
+def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """Aggregators with the shares of table ``aggregators``: Cournot competition among unequal buyers."""
+
+    def prepare(model: pyo.ConcreteModel) -> None:
+        model.share = data.param("aggregators", "share")
+
+    return _aggregators(
+        data, netted, {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index}, prepare
+    )
+
+
+def mixed_own_dispatch(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
+    """The DSO owns one aggregator with share L, A - 1 rivals share the rest equally; each dispatches its own (section 3.3)."""
+    energy: dict[str, Any] = {"dso": lambda m: m.dso_share * m.flexible_energy}
+    for k in range(aggregators - 1):
+        energy[f"rival {k + 1}"] = lambda m: (1 - m.dso_share) * m.flexible_energy / (aggregators - 1)
+    return _aggregators(data, netted, energy, _with_share(data))
+
+
+def _with_share(data: Any) -> Any:
+    def prepare(model: pyo.ConcreteModel) -> None:
+        model.dso_share = data.param("parameters", "dso_share")
+
+    return prepare
+
+
+def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """The DSO owns share L and dispatches its own load d and its rivals' load r (Proposition 4): min sum_t P(x_t + d_t + r_t) d_t.
+
+    Rivals are not players. The payoff is not concave in (d, r) together; see ``one_block_branches``.
+    """
+    model = setting(data, netted)
+    _with_share(data)(model)
+    model.dso = pyo.Block()
+    buyer(model, model.dso, model.dso_share * model.flexible_energy)
+    model.dso.rivals = pyo.Block()
+    buyer(model, model.dso.rivals, (1 - model.dso_share) * model.flexible_energy)
+    supply_at(model, lambda t: model.dso.load[t] + model.dso.rivals.load[t])
+    model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
+    return model
+
+
+def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
+    """All of the rivals' energy in one period: every optimum of the DSO with two periods is on one of these branches.
+
+    Proof, with d and r the loads off-peak, S and R the two energies and Omega minus the DSO's bill. (1) d and r both strictly inside:
+    at a stationary point Omega_rr = -P1''d - P2''(S-d) and the determinant of the Hessian is -(P1' + P2')^2 < 0, a saddle.
+    (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So r is 0 or R in every optimum. On each
+    branch the bill is a sum of P(q_t) d_t, convex in d. For linear supply Omega is linear in r for given d, and the
+    argument holds for any number of periods: some optimum has r at a vertex of its simplex.
+    """
+    rivals = model.dso.rivals
+    energy = pyo.value(rivals.energy)
+    return [
+        Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period]) for t in model.period
+    ]
+
+
+def generator_aggregator(data: Any) -> pyo.ConcreteModel:
+    """A price-taking generator with fixed output y is the only aggregator (Proposition 5), on residual demand x_t - y.
+
+    max sum_t P(q_t) (y - load_t), q_t = x_t - y + load_t: it sells what its own customers do not use.
+    """
+    model = setting(data, "yes")
+    model.generator = pyo.Block()
+    buyer(model, model.generator, model.flexible_energy)
+    supply_at(model, lambda t: model.generator.load[t])
+    model.generator.net_sale = pyo.Expression(
+        model.period, rule=lambda b, t: model.generator_output - b.load[t]
+    )
+    model.generator.maximise_revenue = pyo.Objective(
+        expr=sum(model.price[t] * model.generator.net_sale[t] for t in model.period), sense=pyo.maximize
+    )
+    return model
+
+
+def _regulate(model: pyo.ConcreteModel, own_sale: Any, name: str) -> pyo.ConcreteModel:
+    """A monopoly aggregator that is paid R (Proposition 7), and the regulator that works out the efficient plan.
+
+    R(s) is the integral from s to the efficient s* of P'(q2)(S-u) - P'(q1)u, which is [bill - cost](s) - [bill - cost](s*): the
+    aggregator is paid its market power back and so bears the system cost. With a generator's own output y, loads are net of y.
+    """
+    model.regulator = pyo.Block()
+    buyer(model, model.regulator, model.flexible_energy)
+    plan = model.regulator.load
+    model.planned_output = pyo.Expression(model.period, rule=lambda m, t: m.residual_demand[t] + plan[t])
+    model.planned_price = pyo.Expression(model.period, rule=lambda m, t: inverse_supply(m, m.planned_output[t]))
+    model.planned_cost = pyo.Expression(expr=sum(cost(model, model.planned_output[t]) for t in model.period))
+    model.regulator.minimise_cost = pyo.Objective(expr=model.planned_cost)
+
+    block = pyo.Block()
+    model.add_component(name, block)
+    buyer(model, block, model.flexible_energy)
+    supply_at(model, lambda t: block.load[t])
+    block.bill = pyo.Expression(expr=sum(model.price[t] * (block.load[t] - own_sale) for t in model.period))
+    model.planned_bill = pyo.Expression(expr=sum(model.planned_price[t] * (plan[t] - own_sale) for t in model.period))
+    model.payment = pyo.Expression(
+        expr=(block.bill - model.system_cost) - (model.planned_bill - model.planned_cost)
+    )
+    model.fee = pyo.Expression(expr=sum(model.planned_price[t] for t in model.period) * model.flexible_energy / len(model.period))
+    block.maximise_profit = pyo.Objective(expr=model.fee - block.bill + model.payment, sense=pyo.maximize)
+    return model
+
+
+def regulated(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """The monopoly aggregator with the regulatory payment R(s) and the fee t_R = (p1* + p2*) S / 2 (section 3.6)."""
+    return _regulate(setting(data, netted), 0.0, "aggregator")
+
+
+def regulated_generator(data: Any) -> pyo.ConcreteModel:
+    """The generator/aggregator with the payment whose slope is P'(q1)(s - y) - P'(q2)(S - s - y)."""
+    model = setting(data, "yes")
+    return _regulate(model, model.generator_output, "generator")
