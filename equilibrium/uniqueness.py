@@ -169,7 +169,7 @@ def _p_matrix(matrix: np.ndarray) -> bool:
     return _p_matrix(rest) and _p_matrix(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
 
 
-def _interval_monotone(game: Game, largest: int = 24, cuts: int = 2) -> bool:
+def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
     """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all decisions."""
     variables = [v for player in game.players for v in player.decisions]
     box = decision_box(game)
