@@ -1,0 +1,237 @@
+"""What theory says of each structure, to hold beside the equilibrium: it validates, it is never used to find one.
+
+Two periods, off-peak and peak, with demands x1 < x2 (net of the generator where a structure is netted), D = x2 - x1, flexible energy S,
+s = load off-peak. For sigma = 0 and 1 there are closed forms; otherwise each structure has one condition in one unknown, whose
+root is bracketed. Equation and proposition numbers are those of the paper; corrections are listed in the market's docs page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+
+CLOSED = "closed form"
+CONDITION = "one-dimensional condition"
+
+
+@dataclass(frozen=True)
+class Supply:
+    """C(q) = a q + b q^(2+sigma) with its first two derivatives P and P'."""
+
+    a: float
+    b: float
+    sigma: float
+
+    def cost(self, q: float) -> float:
+        return self.a * q + self.b * q ** (2 + self.sigma)
+
+    def price(self, q: float) -> float:
+        return self.a + self.b * (2 + self.sigma) * q ** (1 + self.sigma)
+
+    def slope(self, q: float) -> float:
+        return self.b * (2 + self.sigma) * (1 + self.sigma) * q**self.sigma
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Numbers of one structure: supply, demands x1 < x2, flexible energy S, DSO share L, generator output y (0: not netted)."""
+
+    supply: Supply
+    x1: float
+    x2: float
+    S: float
+    L: float
+    y: float
+
+    @property
+    def D(self) -> float:
+        return self.x2 - self.x1
+
+    @property
+    def closed(self) -> bool:
+        return self.supply.sigma in (0.0, 1.0)
+
+    def system_cost(self, s: float) -> float:
+        return self.supply.cost(self.x1 + s) + self.supply.cost(self.x2 + self.S - s)
+
+    def prices(self, s: float) -> tuple[float, float]:
+        return self.supply.price(self.x1 + s), self.supply.price(self.x2 + self.S - s)
+
+    def slopes(self, s: float) -> tuple[float, float]:
+        return self.supply.slope(self.x1 + s), self.supply.slope(self.x2 + self.S - s)
+
+    def cap(self, e: float) -> float:
+        return self.S / 2 + min(e, self.S / 2)
+
+
+def setting(data: Any, netted: bool) -> Setting:
+    """The numbers of a case, demands net of the generator's output where ``netted``."""
+    x1, x2 = (float(v) for v in data.tables["demand"]["load"])
+    p = data.parameters
+    output = p["generator_output"]
+    return Setting(
+        Supply(p["cost_linear"], p["cost_power"], p["cost_exponent"]),
+        x1 - (output if netted else 0.0), x2 - (output if netted else 0.0), p["flexible_energy"], p["dso_share"], output,
+    )  # fmt: skip
+
+
+def root(condition: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling condition crosses zero in [low, high]; the end of the interval where it does not."""
+    if condition(low) <= 0:
+        return low
+    if condition(high) >= 0:
+        return high
+    return float(brentq(condition, low, high, xtol=1e-15 * max(high, 1e-300), rtol=4 * np.finfo(float).eps, maxiter=500))
+
+
+def efficient(m: Setting) -> float:
+    """Lemma 1, for any increasing supply: s = min(S, (S + D)/2)."""
+    return min(m.S, (m.S + m.D) / 2)
+
+
+def cournot(m: Setting, A: float) -> float:
+    """Proposition 3: P2 - P1 - (P1' s - P2'(S - s))/A = 0, capped at S."""
+    if m.supply.sigma == 0:
+        return m.cap(A * m.D / (2 * (A + 1)))
+    if m.supply.sigma == 1 and m.supply.a == 0:
+        Q = m.x1 + m.x2 + m.S
+        return m.cap(m.D * (A * Q + m.S) / (2 * ((A + 1) * Q + m.S)))
+
+    def condition(s: float) -> float:
+        (p1, p2), (d1, d2) = m.prices(s), m.slopes(s)
+        return p2 - p1 - (d1 * s - d2 * (m.S - s)) / A
+
+    return root(condition, m.S / 2, m.S)
+
+
+def with_shares(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
+    """A.5 for arbitrary shares: s_a = clip([P2 - P1 + P2' L_a S]/(P1' + P2'), 0, L_a S), where the total is the sum of the s_a."""
+
+    def responses(s: float) -> dict[str, float]:
+        (p1, p2), (d1, d2) = m.prices(s), m.slopes(s)
+        return {a: float(np.clip((p2 - p1 + d2 * L * m.S) / (d1 + d2), 0.0, L * m.S)) for a, L in shares.items()}
+
+    if m.supply.sigma == 0:
+        return _equal_shifts(m, shares)
+    return responses(root(lambda s: sum(responses(s).values()) - s, 0.0, m.S))
+
+
+def _equal_shifts(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
+    """Linear supply: everybody shifts the same m unless capped; m + sum_a min(m, L_a S/2) = D/2 by capping the smallest first."""
+    halves = sorted(L * m.S / 2 for L in shares.values())
+    shift = 0.0
+    for k in range(len(halves) + 1):  # the k smallest are capped
+        shift = (m.D / 2 - sum(halves[:k])) / (1 + len(halves) - k)
+        if (k == 0 or halves[k - 1] <= shift) and (k == len(halves) or shift <= halves[k]):
+            break
+    return {a: L * m.S / 2 + min(shift, L * m.S / 2) for a, L in shares.items()}
+
+
+def mixed(m: Setting) -> float:
+    """Proposition 4: rivals all in the peak; own load d solves P2 - P1 - P1' d + P2'(T - d) = 0, capped at T = L S."""
+    T = m.L * m.S
+    if m.supply.sigma == 0:
+        return min(T, (m.D + (1 + m.L) * m.S) / 4)
+    if m.supply.sigma == 1 and m.supply.a == 0:
+        Q = m.x1 + m.x2 + m.S
+        return min(T, ((m.D + m.S) * Q + 2 * T * (m.x2 + m.S)) / (4 * Q + 2 * T))
+
+    def condition(d: float) -> float:
+        (p1, p2), (d1, d2) = m.prices(d), m.slopes(d)
+        return p2 - p1 - d1 * d + d2 * (T - d)
+
+    return root(condition, 0.0, T)
+
+
+def threshold_share(m: Setting) -> float:
+    """The share L-hat below which the mixed structure buys less off-peak than passive households do, for any supply.
+
+    L-hat = max{1/2, 1/2 + [P'(u1) S/2 - (P(u2) - P(u1))]/(P'(u2) S)} with u_i = x_i + S/2.
+    """
+    u1, u2 = m.x1 + m.S / 2, m.x2 + m.S / 2
+    gap = m.supply.slope(u1) * m.S / 2 - (m.supply.price(u2) - m.supply.price(u1))
+    return max(0.5, 0.5 + gap / (m.supply.slope(u2) * m.S))
+
+
+def generator(m: Setting) -> float:
+    """Proposition 5, on residual demand: P2 - P1 + P1'(y - s) - P2'(y - S + s) = 0, capped at S."""
+    if m.supply.sigma == 0:
+        return m.cap(m.D / 4)
+    if m.supply.sigma == 1 and m.supply.a == 0:
+        k = m.x1 + m.x2 + m.S  # the demands are already net of y here: k = Qt - 2y
+        return m.cap(m.D * (k + m.S - 2 * m.y) / (2 * (2 * k + m.S - 2 * m.y)))
+
+    def condition(s: float) -> float:
+        (p1, p2), (d1, d2) = m.prices(s), m.slopes(s)
+        return p2 - p1 + d1 * (m.y - s) - d2 * (m.y - m.S + s)
+
+    return root(condition, 0.0, m.S)
+
+
+def payment(m: Setting, s: float) -> float:
+    """Proposition 7: R(s) = [E(s) - K(s)] - [E(s*) - K(s*)]; zero at the efficient s*, of either sign elsewhere."""
+
+    def excess(load: float) -> float:
+        p1, p2 = m.prices(load)
+        return p1 * load + p2 * (m.S - load) - m.system_cost(load)
+
+    return excess(s) - excess(efficient(m))
+
+
+def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns quantity, index, value, rule: what theory says of ``structure``. Empty for other than two periods."""
+    periods = list(data.tables["demand"].index)
+    if len(periods) != 2:
+        return pd.DataFrame(columns=["quantity", "index", "value", "rule"])
+    netted = options.get("netted") == "yes" or structure in ("generator_aggregator", "regulated_generator")
+    m = setting(data, netted)
+    rule = CLOSED if m.supply.sigma == 0 or (m.supply.sigma == 1 and m.supply.a == 0) else CONDITION
+    rows: list[tuple[str, str, float, str]] = []
+    off_peak, peak = periods
+    individual: dict[str, float] = {}
+    match structure:
+        case "efficient" | "price_taking":
+            s, rule = efficient(m), CLOSED
+        case "passive":
+            s, rule = m.S / 2, CLOSED
+        case "dso_aggregator":
+            s = cournot(m, 1)
+        case "cournot":
+            A = int(options.get("aggregators", 2))
+            s = cournot(m, A)
+            individual = {str(k + 1): s / A for k in range(A)}
+        case "shares" | "mixed_own_dispatch":
+            individual = with_shares(m, _shares(data, structure, options))
+            s = sum(individual.values())
+        case "mixed_dso_dispatch":
+            s = mixed(m)
+            individual = {"dso": s, "rivals": 0.0}
+            rows.append(("threshold share", "", threshold_share(m), CLOSED))
+        case "generator_aggregator":
+            s = generator(m)
+        case _:  # regulated structures
+            s, rule = efficient(m), CLOSED
+            rows.append(("regulatory payment", "", 0.0, CLOSED))
+    p1, p2 = m.prices(s)
+    rows += [
+        ("flexible load", f"period={off_peak}", s, rule), ("flexible load", f"period={peak}", m.S - s, rule),
+        ("price", f"period={off_peak}", p1, rule), ("price", f"period={peak}", p2, rule),
+        ("system cost", "", m.system_cost(s), rule),
+    ]  # fmt: skip
+    if structure == "regulated":
+        q1, q2 = m.prices(efficient(m))
+        rows.append(("profit", "player=aggregator", (q2 - q1) * (efficient(m) - m.S / 2), CLOSED))
+    rows += [("flexible load", f"aggregator={a};period={off_peak}", value, rule) for a, value in individual.items()]
+    return pd.DataFrame(rows, columns=["quantity", "index", "value", "rule"])
+
+
+def _shares(data: Any, structure: str, options: Mapping[str, Any]) -> dict[str, float]:
+    if structure == "shares":
+        return {str(a): float(v) for a, v in data.tables["aggregators"]["share"].items()}
+    A, own = int(options.get("aggregators", 2)), data.parameters["dso_share"]
+    return {"dso": own} | {f"rival {k + 1}": (1 - own) / (A - 1) for k in range(A - 1)}
