@@ -1,7 +1,7 @@
 """The contract between a market and the machinery.
 
-A market is a module in ``models`` with one ``Market`` named ``market``. Everything here is plain data; the checks live in
-``tables``, the reading in ``case``, the numbers in ``data``.
+A market is a module or a package in ``models`` with one ``Market`` named ``market``. Everything here is plain data; the
+checks live in ``tables``, the reading in ``case``, the numbers in ``data``.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Structure:
     """One way to organise the market.
 
     ``build(data, **options)`` states it as a ConcreteModel whose Blocks are players. ``branches(model)`` is given only
-    where a player is not concave: it names sub-problems, each concave, that together contain every optimum of that player
-    (the docstring proves it).
+    where a player is not concave: it names sub-problems, each concave, that together contain every optimum of that
+    player (the docstring proves it).
     """
 
     meaning: str
