@@ -50,8 +50,8 @@ class Data:
         table's key. Its ``doc`` says which cells it holds, ``demand.load [MWh]``, and by it ``trace`` finds them again.
         Raises KeyError for a table or column that is not there, ValueError (from Pyomo) for a column of text.
         """
-        address = f"{table}.{column}"
-        settings = {"mutable": True, "within": pyo.Reals, "doc": f"{address} [{self.units[address]}]"}
+        name = f"{table}.{column}"
+        settings = {"mutable": True, "within": pyo.Reals, "doc": f"{name} [{self.units[name]}]"}
         if table == "parameters":
             return pyo.Param(initialize=self.parameters[column], **settings)
         values = self.tables[table][column]

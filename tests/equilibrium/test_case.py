@@ -73,6 +73,7 @@ MARKET = Market(
                 "period": Column("", "number of the period", kind=int),
                 "price": Column("EUR/MWh", "price"),
                 "lots": Column("1", "lots", kind=int, default=1),
+                "note": Column("", "note", kind=str, default="none"),
             },
             optional=True,
         ),
@@ -522,6 +523,8 @@ def test_param_is_a_mutable_copy_of_the_cells(tmp_path: Path) -> None:
         data.param("demand", "weight")
     with pytest.raises(KeyError):
         data.param("aggregators", "weight")
+    with pytest.raises(ValueError, match="none"):
+        model.note = data.param("offers", "note")
 
 
 def test_trace_finds_every_cell(tmp_path: Path) -> None:
