@@ -52,7 +52,20 @@ class DataError(EquilibriumError):
         head = f"{len(self.faults)} problem{'s' if len(self.faults) != 1 else ''}"
         if where:
             head += f" in {where}"
-        super().__init__("\n".join([head + ":", *(f"  - {fault}" for fault in self.faults)]))
+        super().__init__("\n".join([head + ":", *(f"  - {line}" for line in _lines(self.faults))]))
+
+
+def _lines(faults: Iterable[Fault], shown: int = 5) -> list[str]:
+    """One line per fault, but of many alike (same file, column and message) only the first few and their number."""
+    alike: dict[tuple[str, str, str], list[Fault]] = {}
+    for fault in faults:
+        alike.setdefault((fault.file, fault.column, fault.message), []).append(fault)
+    lines = []
+    for group in alike.values():
+        lines += [str(fault) for fault in group[:shown]]
+        if len(group) > shown:
+            lines.append(f"{group[0].file}: the same in {len(group) - shown} more rows")
+    return lines
 
 
 class SolverMissing(EquilibriumError):

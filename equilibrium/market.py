@@ -1,7 +1,7 @@
 """The contract between a market and the machinery.
 
-A market is a module in ``models`` with one ``Market`` named ``market``. Everything here is plain data; the checks live in
-``tables``, the reading in ``case``.
+A market is a module or a package in ``models`` with one ``Market`` named ``market``. Everything here is plain data; the
+checks live in ``tables``, the reading in ``case``, the numbers in ``data``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pyomo.environ import ConcreteModel
 
-    from .case import Data
+    from .data import Data
     from .errors import Fault
     from .run import Solved
 
@@ -42,7 +42,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One CSV file of a case: ``<name>.csv``, one row per ``key``."""
+    """One CSV file of a case: ``<name>.csv``, one row per ``key``.
+
+    A key column that ``columns`` does not describe holds names; one that it describes has that kind (a period is int).
+    """
 
     name: str
     meaning: str
@@ -57,8 +60,8 @@ class Structure:
     """One way to organise the market.
 
     ``build(data, **options)`` states it as a ConcreteModel whose Blocks are players. ``branches(model)`` is given only
-    where a player is not concave: it names sub-problems, each concave, that together contain every optimum of that player
-    (the docstring proves it).
+    where a player is not concave: it names sub-problems, each concave, that together contain every optimum of that
+    player (the docstring proves it).
     """
 
     meaning: str
