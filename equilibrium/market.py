@@ -69,6 +69,7 @@ class Structure:
     options: Mapping[str, Column] = field(default_factory=dict)
     needs: tuple[str, ...] = ()  # optional tables that this structure cannot do without
     branches: Callable[[ConcreteModel], Sequence[Any]] | None = None
+    theorem: str = ""  # why the equilibrium is unique, where theory proves it and arrays do not; quoted as theory
 
 
 @dataclass(frozen=True)

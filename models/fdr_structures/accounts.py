@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 
-from . import structures
+from . import structures, threshold
 
 
 def quantities(solved: Any) -> pd.DataFrame:
@@ -29,13 +30,23 @@ def quantities(solved: Any) -> pd.DataFrame:
     rows.append(("price spread", "", pyo.value(model.price[last] - model.price[first]), "EUR/MWh"))
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    rows.append(("loss against efficient", "", cost - efficient_cost(_key(solved.data), model.netted), "EUR"))
+    best = benchmark(_key(solved.data), model.netted)
+    rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
     rows.append(("bill", "", bill(model), "EUR"))
-    for player, profit in profits(model).items():
-        rows.append(("profit", f"player={player}", profit, "EUR"))
+    rows += [("payoff", f"player={player.name}", payoff(player), "EUR") for player in solved.solution.answer.game.players]
     if model.component("payment") is not None:
-        rows.append(("regulatory payment", "", pyo.value(model.payment), "EUR"))
+        paid = pyo.value(model.payment)
+    else:  # what the regulation of Proposition 7 would pay at this structure's load
+        paid = (bill(model) - cost) - (best.bill - best.cost)
+    rows.append(("regulatory payment", "", paid, "EUR"))
+    if solved.alternative.structure == "mixed_dso_dispatch":
+        rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
+
+
+def payoff(player: Any) -> float:
+    """A player's payoff as money it keeps: its Objective if it maximises, minus it if it minimises, EUR."""
+    return -player.sign * pyo.value(player.objective.expr)
 
 
 def loads(model: Any) -> dict[str, Any]:
@@ -50,19 +61,6 @@ def loads(model: Any) -> dict[str, Any]:
 def bill(model: Any) -> float:
     """What the flexible energy costs at the uniform prices, E(s), EUR."""
     return sum(pyo.value(model.price[t] * model.flexible_load[t]) for t in model.period)
-
-
-def profits(model: Any) -> dict[str, float]:
-    """Payoffs of players who are not only cost minimisers, by player, EUR (fees that are constants are left out)."""
-    found: dict[str, float] = {}
-    generator = model.component("generator")
-    if generator is not None:
-        found["generator"] = pyo.value(generator.maximise_revenue if generator.component("net_sale") else generator.maximise_profit)
-    if model.component("payment") is not None and model.component("aggregator") is not None:
-        found["aggregator"] = pyo.value(model.aggregator.maximise_profit)
-    if model.component("producers") is not None:
-        found["producers"] = pyo.value(model.producers.maximise_profit)
-    return found
 
 
 def accounts(solved: Any) -> pd.DataFrame:
@@ -119,11 +117,19 @@ class _Hashed(tuple):
         return item
 
 
+@dataclass(frozen=True)
+class Benchmark:
+    """System cost and bill of the efficient plan, EUR."""
+
+    cost: float
+    bill: float
+
+
 @lru_cache(maxsize=64)
-def efficient_cost(key: Any, netted: bool) -> float:
-    """System cost of the efficient benchmark on the same residual demand, solved and certified."""
+def benchmark(key: Any, netted: bool) -> Benchmark:
+    """The efficient plan on the same residual demand, solved and certified. Raises RuntimeError where it is not certified."""
     model = structures.efficient(key.data, "yes" if netted else "no")
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"the efficient benchmark is not certified: {solution.certificate.scope}")
-    return float(pyo.value(model.system_cost))
+    return Benchmark(float(pyo.value(model.system_cost)), bill(model))

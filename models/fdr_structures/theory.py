@@ -225,7 +225,7 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
     ]  # fmt: skip
     if structure == "regulated":
         q1, q2 = m.prices(efficient(m))
-        rows.append(("profit", "player=aggregator", (q2 - q1) * (efficient(m) - m.S / 2), CLOSED))
+        rows.append(("payoff", "player=aggregator", (q2 - q1) * (efficient(m) - m.S / 2), CLOSED))
     rows += [("flexible load", f"aggregator={a};period={off_peak}", value, rule) for a, value in individual.items()]
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "rule"])
 

@@ -1,0 +1,336 @@
+"""Results as tidy tables, provenance, a short report and pictures; written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from .case import Case
+from .data import Data
+from .errors import DataError, Fault
+
+if TYPE_CHECKING:
+    from .run import Failure, Results, Solved
+
+PROVENANCE = "provenance.json"
+MADE_BY = "flexmarkets"
+CERTIFICATE_SCHEMA = 1
+PACKAGES = ("pyomo", "highspy", "numpy", "scipy", "pandas", "cyipopt", "casadi", "matplotlib")
+
+
+# ---------------------------------------------------------------------------------------------------------- the tables
+
+
+def collect(case: Case, data: Data, solved: Sequence[Solved], failures: Sequence[Failure]) -> dict[str, pd.DataFrame]:
+    """Every table of the results folder by name."""
+    tables = {
+        "values": _stack(solved, lambda one: one.values, ["alternative", "quantity", "index", "value", "unit"]),
+        "certificate": certificate_table(case, solved, failures),
+        "validation": validation_table(case, data, solved),
+        "multipliers": _stack(solved, _multipliers, ["alternative", "row", "multiplier"]),
+        "candidates": _stack(solved, _candidates, ["alternative", "branch", "payoff", "variable", "value", "proof"]),
+    }
+    if case.market.accounts is not None:
+        tables["accounts"] = _stack(solved, case.market.accounts, ["alternative", "party", "item", "value", "unit"])
+    if case.market.summary is not None and solved:
+        tables |= case.market.summary(solved)
+    if case.currency != "EUR":
+        tables = {name: _in_currency(table, case.currency) for name, table in tables.items()}
+    return {name: table for name, table in tables.items() if len(table) or name in ("values", "certificate", "validation")}
+
+
+def _stack(solved: Sequence[Solved], make: Any, columns: list[str]) -> pd.DataFrame:
+    frames = []
+    for one in solved:
+        frame = make(one)
+        if len(frame):
+            frame.insert(0, "alternative", one.alternative.name) if "alternative" not in frame else None
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _multipliers(one: Solved) -> pd.DataFrame:
+    found = one.solution.multipliers
+    return pd.DataFrame({"row": found.index, "multiplier": found.to_numpy()})
+
+
+def _candidates(one: Solved) -> pd.DataFrame:
+    rows = [
+        {"branch": c.branch, "payoff": c.payoff, "variable": name, "value": value, "proof": c.proof}
+        for c in one.solution.candidates
+        for name, value in c.values.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _in_currency(table: pd.DataFrame, currency: str) -> pd.DataFrame:
+    table = table.rename(columns=lambda name: name.replace("EUR", currency))
+    for name in ("unit",):
+        if name in table:
+            table = table.assign(**{name: table[name].str.replace("EUR", currency)})
+    return table
+
+
+def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[Failure]) -> pd.DataFrame:
+    """One row per alternative and player (and one for what stands outside); failures are rows too."""
+    rows: list[dict[str, Any]] = []
+    for one in solved:
+        certificate, outcome = one.solution.certificate, one.solution.outcome
+        common = {
+            "schema": CERTIFICATE_SCHEMA, "alternative": one.alternative.name, "verdict": certificate.verdict,
+            "scope": certificate.scope,
+        }  # fmt: skip
+        theorem = case.market.structures[one.alternative.structure].theorem
+        tail = {
+            "decisions": certificate.uniqueness.decisions, "prices": certificate.uniqueness.prices,
+            "uniqueness_reason": certificate.uniqueness.reason, "theory": theorem, "route": one.solution.route,
+            "solver": f"{outcome.solver} {outcome.version}".strip(), "stopped": f"{outcome.termination.value}: {outcome.message}",
+            "warnings": " | ".join(certificate.warnings),
+        }  # fmt: skip
+        for check in certificate.checks or (None,):
+            rows.append(common | (_check_row(check, case.currency) if check else {}) | tail)
+    rows += [
+        {"schema": CERTIFICATE_SCHEMA, "alternative": f.alternative.name, "verdict": f.verdict, "scope": f.message} for f in failures
+    ]
+    return pd.DataFrame(rows)
+
+
+def _check_row(check: Any, currency: str) -> dict[str, Any]:
+    return {
+        "name": check.name, "kind": check.kind, "regret": check.regret, "regret_unit": currency, "bill": check.bill,
+        "distance": check.distance, "size": check.size, "residual": check.residual, "infeasibility": check.infeasibility,
+        "proof": check.proof, "note": check.note, "moves": " ".join(check.moves), "takes": " ".join(check.takes),
+    }  # fmt: skip
+
+
+def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.DataFrame:
+    """Each equilibrium number beside theory and beside ``expected.csv``, with the difference and whether it is within tolerance.
+
+    Expected numbers are for the case as it is on disk: they are left out when cells were changed for the run.
+    """
+    rows: list[dict[str, Any]] = []
+    expected = case.expected.groupby("alternative") if len(case.expected) and data is case.data else None
+    for one in solved:
+        known = {(q, i): v for q, i, v in one.values[["quantity", "index", "value"]].itertuples(index=False)}
+        if case.market.closed_form is not None:
+            theory = case.market.closed_form(data, one.alternative.structure, one.alternative.options)
+            for quantity, index, value, rule in theory.itertuples(index=False):
+                found = known.get((quantity, index))
+                if found is not None:
+                    scale = max((abs(v) for (q, _), v in known.items() if q == quantity), default=1.0) or 1.0
+                    rows.append(_compare(one, quantity, index, found, value, 1e-7 * scale, rule))
+        if expected is not None and one.alternative.name in expected.groups:
+            for _, quantity, index, value, tolerance, source in _expected(expected.get_group(one.alternative.name)):
+                rows.append(_compare(one, quantity, index, known.get((quantity, index)), value, tolerance, source))
+    columns = ["alternative", "quantity", "index", "equilibrium", "reference", "difference", "tolerance", "within", "rule"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _expected(table: pd.DataFrame) -> Any:
+    return table[["alternative", "quantity", "index", "value", "tolerance", "source"]].itertuples(index=False)
+
+
+def _compare(
+    one: Solved, quantity: str, index: str, found: float | None, value: float, tolerance: float, rule: str
+) -> dict[str, Any]:
+    difference = None if found is None else found - value
+    within = difference is not None and abs(difference) <= tolerance
+    return {
+        "alternative": one.alternative.name, "quantity": quantity, "index": index, "equilibrium": found, "reference": value,
+        "difference": difference, "tolerance": tolerance, "within": "yes" if within else "no", "rule": rule,
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------- the folder
+
+
+def check_target(target: Path) -> None:
+    """Refuse to replace a folder that is not one of our results. Raises DataError."""
+    if target.exists() and not (target.is_dir() and (_is_ours(target) or not any(target.iterdir()))):
+        message = f"exists and was not written by {MADE_BY} (no {PROVENANCE} of ours in it); give another folder with --out"
+        raise DataError([Fault(str(target), message)])
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return json.loads((folder / PROVENANCE).read_text(encoding="utf-8")).get("made_by") == MADE_BY
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def write(results: Results, changes: Mapping[str, Any], formulation: str | None, solver: str | None, figures: bool) -> None:
+    """Write the results folder: into a temporary one beside it, then moved into place."""
+    target = results.folder
+    assert target is not None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        for name, table in results.tables.items():
+            table.to_csv(room / f"{name}.csv", index=False)
+        pictures = _draw(results, room) if figures else []
+        (room / "report.md").write_text(report_text(results, pictures), encoding="utf-8")
+        provenance = json.dumps(_provenance(results, changes, formulation, solver), indent=2)
+        (room / PROVENANCE).write_text(provenance + "\n", encoding="utf-8")
+        os.chmod(room, 0o755)
+        _move(room, target)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _move(room: Path, target: Path) -> None:
+    check_target(target)
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+        os.rename(target, old / target.name)
+        os.rename(room, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(room, target)
+
+
+def _draw(results: Results, room: Path) -> list[str]:
+    draw = results.case.market.figures
+    if draw is None or not results.solved:
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    (room / "figures").mkdir()
+    names = []
+    for name, figure in draw(results.solved).items():
+        for kind in ("png", "svg"):
+            figure.savefig(room / "figures" / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        plt.close(figure)
+        names.append(name)
+    return names
+
+
+def _provenance(results: Results, changes: Mapping[str, Any], formulation: str | None, solver: str | None) -> dict[str, Any]:
+    return {
+        "made_by": MADE_BY,
+        "version": _version(MADE_BY),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "case": str(results.case.folder),
+        "market": results.case.market.name,
+        "inputs_sha256": dict(results.case.hashes),
+        "changes": {name: str(value) for name, value in changes.items()},
+        "options": {"formulation": formulation, "solver": solver},
+        "routes": {one.alternative.name: one.solution.route for one in results.solved},
+        "seconds": {step: round(seconds, 4) for step, seconds in results.seconds.items()},
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+# ---------------------------------------------------------------------------------------------------------- the report
+
+
+def report_text(results: Results, pictures: Sequence[str]) -> str:
+    """The run in one readable page (Markdown)."""
+    case = results.case
+    lines = [f"# {case.title}", "", f"{case.market.title}. Data: {case.source} (licence: {case.licence}).", ""]
+    if "comparison" in results.tables:
+        lines += ["## Comparison", "", markdown(results.tables["comparison"]), ""]
+    lines += ["## Certificate", "", markdown(verdicts(results)), ""]
+    lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
+    lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
+    for name, table in results.tables.items():
+        if name in ("ranking", "threshold"):
+            lines += [f"## {name.capitalize()}", "", markdown(table), ""]
+    for name in pictures:
+        lines += [f"![{name}](figures/{name}.png)", ""]
+    return "\n".join(lines)
+
+
+def verdicts(results: Results) -> pd.DataFrame:
+    """One row an alternative: verdict, largest regret, distance and residual, uniqueness, route."""
+    rows = []
+    for one in results.solved:
+        certificate = one.solution.certificate
+        checks = certificate.checks
+        rows.append({
+            "alternative": one.alternative.name, "verdict": certificate.verdict,
+            f"regret [{results.case.currency}]": _largest(check.regret for check in checks),
+            "distance": _largest(check.distance for check in checks), "residual": _largest(check.residual for check in checks),
+            "unique": certificate.uniqueness.decisions, "route": one.solution.route.split(":")[0],
+        })  # fmt: skip
+    rows += [{"alternative": f.alternative.name, "verdict": f"{f.verdict}: {f.message}"} for f in results.failures]
+    return pd.DataFrame(rows)
+
+
+def _largest(values: Any) -> float:
+    known = [abs(value) for value in values if value == value]
+    return max(known, default=float("nan"))
+
+
+def behaviour(results: Results) -> pd.DataFrame:
+    """Alternative, player, the prices it moves, what it takes as given."""
+    rows = [
+        {"alternative": one.alternative.name, "player": check.name, "moves": _short(check.moves), "takes": _short(check.takes)}
+        for one in results.solved
+        for check in one.solution.certificate.checks
+        if check.kind == "player"
+    ]
+    return pd.DataFrame(rows, columns=["alternative", "player", "moves", "takes"])
+
+
+def _short(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") if names else "nothing"
+
+
+def validation_summary(results: Results) -> pd.DataFrame:
+    """Per alternative and rule: how many numbers were compared, how many are within tolerance, the largest difference."""
+    table = results.tables["validation"]
+    if table.empty:
+        return pd.DataFrame(columns=["alternative", "compared with", "numbers", "within", "largest relative difference"])
+    size = table["reference"].abs().groupby([table["alternative"], table["quantity"]]).transform("max").replace(0.0, 1.0)
+    table = table.assign(relative=table["difference"].abs() / size)
+    rows = [
+        {"alternative": name, "compared with": rule, "numbers": len(part), "within": int((part["within"] == "yes").sum()),
+         "largest relative difference": part["relative"].max()}
+        for (name, rule), part in table.groupby(["alternative", "rule"], sort=False)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A small Markdown table with readable numbers."""
+    if table.empty:
+        return "(nothing)"
+    head = "| " + " | ".join(map(str, table.columns)) + " |"
+    rule = "|" + "|".join("---" for _ in table.columns) + "|"
+    rows = ["| " + " | ".join(text(value) for value in row) + " |" for row in table.itertuples(index=False)]
+    return "\n".join([head, rule, *rows])
+
+
+def text(value: Any) -> str:
+    """A number for reading: at most seven digits, tiny ones as 0 or in powers of ten."""
+    if isinstance(value, float):
+        if value != value:
+            return "-"
+        if value == 0 or 1e-3 <= abs(value) < 1e7:
+            return f"{value:.7g}"
+        return f"{value:.1e}"
+    return str(value)
+
+

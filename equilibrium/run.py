@@ -1,0 +1,165 @@
+"""From a case folder to results: every alternative stated, solved, certified and told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import report
+from .case import Alternative, Case, read_case
+from .certificate import CYCLING, UNCERTIFIED
+from .data import Data, change
+from .errors import DataError, EquilibriumError, Fault, Infeasible, Refused, SolverMissing
+from .market import Market
+from .solution import Solution, solve
+from .tables import did_you_mean
+
+RESULTS = Path("results")
+
+
+@dataclass
+class Solved:
+    """One alternative with its answer: the case's data, the plain model at the answer, the solution and reported values."""
+
+    alternative: Alternative
+    data: Data
+    model: Any
+    solution: Solution
+    values: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def value(self, quantity: str, index: str = "") -> float:
+        """One reported number. Raises KeyError if the market does not report it for this alternative."""
+        found = self.values[(self.values["quantity"] == quantity) & (self.values["index"] == index)]["value"]
+        if found.empty:
+            raise KeyError(f"{self.alternative.name} reports no {quantity} [{index}]")
+        return float(found.iloc[0])
+
+
+@dataclass
+class Failure:
+    """One alternative without an answer: verdict 'refused', 'infeasible' or 'solver missing', and the reason."""
+
+    alternative: Alternative
+    verdict: str
+    message: str
+    code: int
+
+
+@dataclass
+class Results:
+    """What a run produced. ``tables`` are the files written (name without .csv); ``code`` is the command's exit code."""
+
+    case: Case
+    solved: list[Solved]
+    failures: list[Failure]
+    tables: Mapping[str, pd.DataFrame]
+    folder: Path | None
+    seconds: Mapping[str, float]
+    code: int
+
+
+def run_case(
+    folder: str | Path, only: Sequence[str] = (), changes: Mapping[str, Any] | None = None, formulation: str | None = None,
+    solver: str | None = None, out: str | Path | None = None, figures: bool = True, strict: bool = False,
+    progress: Callable[[str], None] = lambda text: None, write: bool = True,
+) -> Results:  # fmt: skip
+    """Solve the alternatives of a case folder and write the results folder.
+
+    only: names of alternatives. changes: cells to replace, by address. formulation, solver: force a route. out: where to write
+    (default ``results/<market>/<case>``). strict: an answer certified only locally counts as a failure. progress: called with one
+    line before each step. Raises DataError for bad input, before anything is solved or written.
+    """
+    began = time.perf_counter()
+    case = read_case(folder)
+    target = Path(out) if out is not None else RESULTS / case.market.name / case.name
+    if write:
+        report.check_target(target)
+    data = change(case.data, changes) if changes else case.data
+    alternatives = _chosen(case, only)
+    read = time.perf_counter() - began
+    solved, failures = solve_all(case.market, data, alternatives, formulation, solver, progress)
+    progress("tables")
+    began = time.perf_counter()
+    tables = report.collect(case, data, solved, failures)
+    seconds = {"read": read, **_totals(solved), "tables": time.perf_counter() - began}
+    code = exit_code(solved, failures, tables["validation"], strict)
+    results = Results(case, solved, failures, tables, target if write else None, seconds, code)
+    if write:
+        progress("figures and files")
+        began = time.perf_counter()
+        report.write(results, dict(changes or {}), formulation, solver, figures)
+        results.seconds = {**results.seconds, "write": time.perf_counter() - began}
+    return results
+
+
+def solve_all(
+    market: Market, data: Data, alternatives: Iterable[Alternative], formulation: str | None = None, solver: str | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> tuple[list[Solved], list[Failure]]:  # fmt: skip
+    """State, solve and certify each alternative; one that cannot be solved is a Failure and stops nobody else."""
+    solved, failures = [], []
+    for alternative in alternatives:
+        progress(alternative.name)
+        try:
+            solved.append(solve_one(market, data, alternative, formulation, solver))
+        except SolverMissing as error:
+            failures.append(Failure(alternative, "solver missing", str(error), error.code))
+        except Infeasible as error:
+            failures.append(Failure(alternative, "infeasible", str(error), error.code))
+        except Refused as error:
+            failures.append(Failure(alternative, "refused", str(error), error.code))
+    return solved, failures
+
+
+def solve_one(
+    market: Market, data: Data, alternative: Alternative, formulation: str | None = None, solver: str | None = None
+) -> Solved:
+    """One alternative of a market."""
+    structure = market.structures[alternative.structure]
+    began = time.perf_counter()
+    model = structure.build(data, **alternative.options)
+    stated = time.perf_counter() - began
+    solution = solve(model, formulation, solver, structure.branches)
+    solution.seconds = {"state": stated, **solution.seconds}
+    answer = Solved(alternative, data, model, solution)
+    began = time.perf_counter()
+    answer.values = market.values(answer)
+    solution.seconds["report"] = time.perf_counter() - began
+    return answer
+
+
+def exit_code(solved: Sequence[Solved], failures: Sequence[Failure], validation: pd.DataFrame, strict: bool) -> int:
+    """0 all certified, 1 uncertified, cycling or off its expected numbers, 3 solver missing, 4 refused or infeasible."""
+    codes = [failure.code for failure in failures]
+    verdicts = {one.solution.certificate.verdict for one in solved}
+    bad = {UNCERTIFIED, CYCLING} | ({"certified, local"} if strict else set())
+    if verdicts & bad or (validation["within"] == "no").any():
+        codes.append(1)
+    for code in (1, 3, 4):
+        if code in codes:
+            return code
+    return 0
+
+
+def _chosen(case: Case, only: Sequence[str]) -> list[Alternative]:
+    names = [alternative.name for alternative in case.alternatives]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise DataError(
+            [Fault("--only", "no such alternative" + did_you_mean(n, names), value=n, allowed=", ".join(names)) for n in unknown],
+            str(case.folder),
+        )
+    return [alternative for alternative in case.alternatives if not only or alternative.name in only]
+
+
+def _totals(solved: Sequence[Solved]) -> dict[str, float]:
+    steps: dict[str, float] = {}
+    for one in solved:
+        for step, seconds in one.solution.seconds.items():
+            steps[step] = steps.get(step, 0.0) + seconds
+    return steps
