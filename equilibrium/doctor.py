@@ -1,7 +1,7 @@
 """What this machine can solve: which solvers are there, which of them work, and how to get the others.
 
-``python -m equilibrium.doctor`` prints it. Nothing optional is imported before it is asked for, so this module, like the
-whole package, works where only HiGHS is installed.
+``python -m equilibrium.doctor`` prints it. Nothing is imported before it is asked for, so this module works whatever is
+missing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from packaging.version import Version
 from .errors import SolverMissing
 
 NONLINEAR_REMEDY = (
-    "in a checkout on Linux `make setup` compiles it and says what it lacks; elsewhere take the conda environment of environment.yml"
+    "in a checkout on Linux, `make setup` compiles it and says what it lacks; "
+    "elsewhere, the conda environment of environment.yml has it"
 )
 WITHOUT_NONLINEAR = "FLEXMARKETS_WITHOUT_NONLINEAR"  # set to 1: act as if cyipopt and the ASL library were not there
 OLDEST_IPOPT = (3, 14)  # older ones end with other statuses and tolerances than those the solvers are written for
 
-# Runs in a process of its own, because a cyipopt built against one Ipopt and loaded with another dies without an exception.
+# Runs in a process of its own: a cyipopt built against one Ipopt and loaded with another dies without an exception.
 _NONLINEAR_SOLVE = """
 import pyomo.environ as pyo
 m = pyo.ConcreteModel()
@@ -89,7 +90,7 @@ def render(checks: Sequence[Check]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the report; 0 if all that everything needs is there (with ``--nonlinear``: all that nonlinear markets need too)."""
+    """Print the report; 0 if what everything needs works (with ``--nonlinear``, also what nonlinear markets need)."""
     checks = report()
     print(render(checks))
     needed = {"everything", "nonlinear markets"} if "--nonlinear" in arguments else {"everything"}
@@ -97,14 +98,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(name: str, look: Callable[[], str], needed_for: str, remedy: str) -> Check:
-    """Call ``look``, which returns a version, or raises ImportError for what is missing and anything else for what is broken."""
+    """Call ``look``: it returns a version, raises ModuleNotFoundError for what is missing, anything else for broken."""
     try:
         return Check(name, look(), "ok", needed_for)
-    except ImportError as error:
-        # Found but not loadable (a library it is linked to is gone) is an ImportError too, but not of the class for absence.
-        absent = isinstance(error, ModuleNotFoundError)
-        return Check(name, "" if absent else _one_line(error), "missing" if absent else "broken", needed_for, remedy)
-    except Exception as error:
+    except ModuleNotFoundError:
+        return Check(name, "", "missing", needed_for, remedy)
+    except Exception as error:  # among them ImportError: found, but a library it is linked to is gone
         return Check(name, _one_line(error), "broken", needed_for, remedy)
 
 
@@ -131,7 +130,7 @@ def _machine() -> str:
 
 
 def _python() -> str:
-    if sys.version_info < (3, 11):
+    if Version(platform.python_version()) < Version("3.11"):
         raise RuntimeError(f"{platform.python_version()} is too old")
     return platform.python_version()
 
