@@ -31,15 +31,15 @@ ready:
 
 # Newest versions, with the hashes of their files for every platform and Python at once. casadi brings Ipopt and its headers,
 # cython and setuptools build cyipopt. cyipopt has a lock of its own because pip must not touch it before casadi is there.
-lock:
-	python3 -m venv --clear .venv-lock
-	.venv-lock/bin/pip install -q uv
+lock: ready
+	$(python) -m venv --clear .venv/lock
+	.venv/lock/bin/pip install -q uv
 	printf 'casadi\ncython\nsetuptools\n' | $(compile) --extra dev pyproject.toml - -o requirements.lock
 	printf 'cyipopt\n' | $(compile) --no-deps - -o requirements-nonlinear.lock
-	rm -rf .venv-lock
-compile := UV_CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 \
+	rm -rf .venv/lock
+compile := UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-annotate
 
 clean:
-	rm -rf .venv .venv-lock build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

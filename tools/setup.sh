@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 venv=$PWD/.venv
 base_stamp=$venv/base.stamp nonlinear_stamp=$venv/nonlinear.stamp
 missing=$venv/nonlinear.missing log=$venv/nonlinear.log
+asl_library=$venv/pyomo/lib/libpynumero_ASL.so
+compiler="as root apt-get install g++ pkg-config python3-dev, then make setup"
 # The folder belongs to the key because a venv and the paths linked into cyipopt do not survive a move.
 key=$(cat requirements.lock requirements-nonlinear.lock tools/setup.sh | cksum)\ $PWD
 
@@ -28,9 +30,9 @@ base() {
   # --no-compile: Python compiles what is imported when it is imported, which is little of it
   pip install --no-compile --require-hashes -r requirements.lock || fail "pip could not install requirements.lock."
   # Read at every start of this Python, activated or not, with or without a home directory: where Pyomo looks for the ASL
-  # library, and a folder of its own for matplotlib, so that nobody's personal settings change a figure.
-  printf '%s\n' "import os, sys; os.environ.setdefault('PYOMO_CONFIG_DIR', os.path.join(sys.prefix, 'pyomo'))" \
-    "import os, sys; os.environ.setdefault('MPLCONFIGDIR', os.path.join(sys.prefix, 'matplotlib'))" \
+  # library, and matplotlib for its settings. Nobody's personal settings change a result or a figure.
+  printf '%s\n' "import os, sys; os.environ['PYOMO_CONFIG_DIR'] = os.path.join(sys.prefix, 'pyomo')" \
+    "import os, sys; os.environ['MPLCONFIGDIR'] = os.path.join(sys.prefix, 'matplotlib')" \
     >"$(site_packages)/flexmarkets_folders.pth"
   mkdir -p "$venv/matplotlib"
   printf '%s\n' "$key" >"$base_stamp"
@@ -45,7 +47,7 @@ fetch_asl() {
   apt-get -o APT::Sandbox::User=root download libamplsolver-dev || {
     # The system's package lists are absent or old, and only root may renew them: use lists of our own for once.
     mkdir -p state/lists/partial cache/archives/partial
-    set -- -o APT::Sandbox::User=root -o "Dir::State=$PWD/state" -o "Dir::Cache=$PWD/cache"
+    set -- -o APT::Sandbox::User=root -o "Dir::State=$PWD/state" -o "Dir::Cache=$PWD/cache" -o Acquire::Languages=none
     apt-get "$@" update && apt-get "$@" download libamplsolver-dev || return 1
     rm -rf state cache
   }
@@ -53,19 +55,19 @@ fetch_asl() {
 }
 
 build_asl() {
-  [ ! -e "$venv/pyomo/lib/libpynumero_ASL.so" ] || return 0
+  [ ! -e "$asl_library" ] || return 0
   fetch_asl || return 1
   if [ -d "$venv/asl/usr" ]; then root=$venv/asl/usr; else root=/usr; fi
   source=$(site_packages)/pyomo/contrib/pynumero/src
   mkdir -p "$venv/pyomo/lib"
   g++ -O2 -fPIC -shared -DBUILDING_PYNUMERO_ASL -I"$root/include/ampl-netlib-solvers" -I"$source" "$source/AmplInterface.cpp" \
-    -o "$venv/pyomo/lib/libpynumero_ASL.so" "$(find "$root/lib" -name libamplsolver.a | head -n 1)" -ldl -lm
+    -o "$asl_library" "$(find "$root/lib" -name libamplsolver.a | head -n 1)" -ldl -lm
 }
 
 build_cyipopt() {
   casadi=$(site_packages)/casadi
   [ ! -d "$casadi/../cyipopt" ] || return 0
-  # The wheel's own ipopt.pc names the folder of another machine. With PKG_CONFIG_LIBDIR, pkg-config sees this file alone:
+  # The wheel's own ipopt.pc names a folder of the machine that built it. With PKG_CONFIG_LIBDIR, pkg-config sees this file alone:
   # headers of one Ipopt and library of another build without complaint and crash at the first solve.
   mkdir -p "$venv/pkgconfig"
   printf '%s\n' "Name: Ipopt" "Description: from the casadi wheel" "Version: 3.14" \
@@ -87,8 +89,11 @@ give_up() {
 
 check_tools() {
   for tool in g++ pkg-config; do
-    command -v "$tool" >/dev/null || give_up "$tool is not installed; apt-get install g++ pkg-config python3-dev, then make setup"
+    command -v "$tool" >/dev/null || give_up "$tool is not installed; $compiler"
   done
+  case $PWD in
+    *[[:space:]]*) give_up "cyipopt cannot be compiled in a folder whose path has a space; move the folder, then make setup" ;;
+  esac
 }
 
 if [ "${1:-}" = --once ] && done_already "$base_stamp" && [ "$(cat "$nonlinear_stamp" 2>/dev/null)" = "$key missing" ]; then
@@ -107,9 +112,14 @@ cyipopt_works=yes asl_works=yes
 build_cyipopt >"$log" 2>&1 || cyipopt_works=no
 wait "$asl" || asl_works=no
 cat "$log.asl" >>"$log"; rm -f "$log.asl"
-[ $cyipopt_works = yes ] || give_up "cyipopt could not be compiled (see .venv/nonlinear.log); apt-get install g++ pkg-config python3-dev, then make setup"
-[ $asl_works = yes ] || give_up "the ASL library could not be had (see .venv/nonlinear.log); apt-get install libamplsolver-dev, then make setup"
-"$venv/bin/python" -m equilibrium.doctor --nonlinear >>"$log" 2>&1 ||
-  give_up "Ipopt or the ASL library was built but does not work (see .venv/nonlinear.log); the conda environment in environment.yml has both"
+[ $cyipopt_works = yes ] || give_up "cyipopt could not be compiled (see .venv/nonlinear.log); $compiler"
+[ $asl_works = yes ] ||
+  give_up "the ASL library could not be had (see .venv/nonlinear.log); as root apt-get install libamplsolver-dev, then make setup"
+"$venv/bin/python" -m equilibrium.doctor --nonlinear >>"$log" 2>&1 || {
+  # Better absent than wrong; the next call builds them anew.
+  pip uninstall -y cyipopt >>"$log" 2>&1 || true
+  rm -f "$asl_library"
+  give_up "Ipopt or the ASL library does not work (see .venv/nonlinear.log); make setup tries again, or take environment.yml"
+}
 rm -f "$missing"
 printf '%s\n' "$key" >"$nonlinear_stamp"
