@@ -15,7 +15,7 @@ compiler="as root apt-get install g++ pkg-config python3-dev, then make setup"
 # The folder belongs to the key because a venv and the paths linked into cyipopt do not survive a move.
 key=$(cat requirements.lock requirements-nonlinear.lock tools/setup.sh | cksum)\ $PWD
 
-done_already() { [ "$(cat "$1" 2>/dev/null)" = "$key" ]; }
+done_already() { [ -x "$venv/bin/python" ] && [ "$(cat "$1" 2>/dev/null)" = "$key" ]; }
 fail() { echo "setup: $*" >&2; exit 1; }
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input -q "$@"; }
 
