@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Solve a case folder: read the tables, find every alternative's equilibrium, certify it, write results, print a comparison.
+"""Solve a case folder: read the tables, find every alternative's equilibrium, certify it, write results, print a
+comparison.
 
-Exit codes: 0 everything certified; 1 an answer is uncertified or off its expected numbers; 2 bad input; 3 a needed solver is missing;
-4 a model was refused or has no solution.
+Exit codes: 0 everything certified; 1 an answer is uncertified or off its expected numbers; 2 bad input; 3 a needed
+solver is missing; 4 a model was refused or has no solution.
 """
 
 from __future__ import annotations
@@ -39,12 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     found = argparse.ArgumentParser(
-        prog="solve.py", description="Solve, certify and compare equilibria of electricity flexibility markets.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog="solve.py",
+        description="Solve, certify and compare equilibria of electricity flexibility markets.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     found.add_argument("case", nargs="?", help="a case folder, for example data/fdr_structures/stockholm")
     found.add_argument("--only", nargs="+", default=[], metavar="NAME", help="solve these alternatives only")
-    found.add_argument("--set", nargs="+", action="extend", default=[], metavar="CELL=VALUE", help="replace table cells for this run")
+    found.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="CELL=VALUE", help="replace table cells for this run"
+    )
     found.add_argument("--formulation", help="force a formulation (see docs/design.md)")
     found.add_argument("--solver", help="force a solver of the formulation 'complementarity': qp, newton or ipopt")
     found.add_argument("--out", metavar="DIR", help="where to write (default results/<market>/<case>)")
@@ -93,9 +98,16 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     with Progress(console) as progress:
         results = run_case(
-            options.case, options.only, changes(options.set), options.formulation, options.solver, options.out,
-            not options.no_figures, options.strict, progress,
-        )  # fmt: skip
+            options.case,
+            options.only,
+            changes(options.set),
+            options.formulation,
+            options.solver,
+            options.out,
+            not options.no_figures,
+            options.strict,
+            progress,
+        )
     show(console, results, time.perf_counter() - began, options)
     for failure in results.failures:
         print(f"{failure.alternative.name}: {failure.verdict}: {failure.message}", file=sys.stderr)
@@ -112,6 +124,7 @@ class Progress:
         return self
 
     def __call__(self, step: str) -> None:
+        """Say what is being done now."""
         elapsed = time.perf_counter() - self.began
         if elapsed > 2 and not self.console.quiet:
             if self.status is None:
@@ -147,7 +160,10 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
     if len(validation):
         inside, total = int(validation["within"].sum()), int(validation["numbers"].sum())
         worst = report.text(float(validation["largest relative difference"].max()))
-        console.print(f"Against theory and expected numbers: {inside} of {total} within tolerance, largest relative difference {worst}.")
+        console.print(
+            f"Against theory and expected numbers: {inside} of {total} within tolerance, largest relative "
+            f"difference {worst}."
+        )
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"[yellow]{one.alternative.name}: {warning}[/yellow]")
@@ -164,7 +180,10 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     solver = sum(one.solution.outcome.seconds for one in results.solved)
     table = pd.DataFrame([{"step": step, "seconds": seconds} for step, seconds in results.seconds.items()])
     print_table(console, table, "Time")
-    console.print(f"In solvers {solver:.2f} s of {total:.2f} s: {100 * (1 - solver / total):.0f} % of the time is spent outside them.")
+    console.print(
+        f"In solvers {solver:.2f} s of {total:.2f} s: {100 * (1 - solver / total):.0f} % of the time is spent "
+        "outside them."
+    )
 
 
 def print_table(console: Any, table: Any, title: str) -> None:

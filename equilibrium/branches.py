@@ -1,7 +1,7 @@
 """A player whose payoff is not concave, solved through the branches its market names.
 
-A branch holds some of the player's Vars at stated values so that the rest is a concave problem. The market proves that every optimum
-lies on one of its branches; here each is solved, the best is kept and all are listed.
+A branch holds some of the player's Vars at stated values so that the rest is a concave problem. The market proves
+that every optimum lies on one of its branches; here each is solved, the best is kept and all are listed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Branch:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a branch gave: the player's payoff (its Objective, own sense), the values of its Vars, and the reason it is optimal there."""
+    """What a branch gave: the player's payoff (its Objective, own sense), the values of its Vars, and the reason it
+    is optimal there."""
 
     branch: str
     payoff: float
@@ -36,7 +37,8 @@ class Candidate:
 def explore(
     model: pyo.ConcreteModel, branches: Sequence[Branch], solve: Callable[[pyo.ConcreteModel], tuple[str, bool, float]]
 ) -> list[Candidate]:
-    """Solve every branch with ``solve`` (which writes values into the model and returns proof, uniqueness and seconds). Best first.
+    """Solve every branch with ``solve`` (which writes values into the model and returns proof, uniqueness and
+    seconds). Best first.
 
     The model is left with the Vars free again and the best candidate's values.
     """

@@ -3,28 +3,30 @@
 For every player its own problem is solved again with the rest given:
 
 * regret: how much more its payoff could be, in money. Positive means that it would deviate.
-* distance: how far its decisions are from its best response, in units of its decisions (where the best response is unique).
+* distance: how far its decisions are from its best response, in units of its decisions (where the best response is
+  unique).
 * residual: how far the conditions of optimality are from holding, relative to the size of their terms (price units).
 
-For what stands outside the players: how far clearing rows and rules are from holding. Regret alone is second order (a decision off
-by 3e-5 loses 1e-10 of the bill), so all three are asked for. Payoffs and rows are evaluated by Pyomo on the plain model,
-which checks the derivation of the conditions as well.
+For what stands outside the players: how far clearing rows and rules are from holding. Regret alone is second order (a
+decision off by 3e-5 loses 1e-10 of the bill), so all three are asked for. Payoffs and rows are evaluated by Pyomo on
+the plain model, which checks the derivation of the conditions as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 import scipy.sparse as sp
 
+from .branches import Candidate
 from .convexity import prove
 from .formulations import potential
-from .branches import Candidate
 from .mcp import DECISION, MULTIPLIER, MixedComplementarity
-from .players import Conduct, Game, Player, conduct
+from .players import Conduct, Game, Pair, Player, conduct
 from .solvers import newton
 from .solvers.outcome import Outcome, Termination
 from .tolerances import DISTANCE, FEASIBLE, REGRET, RESIDUAL
@@ -37,8 +39,8 @@ CERTIFIED, LOCAL, RULE, UNCERTIFIED, CYCLING = "certified", "certified, local", 
 class Check:
     """One row of the certificate: a player, or the conditions outside them.
 
-    regret [money], bill [money] it is compared with; distance [units of the decisions], size it is compared with; residual [relative];
-    infeasibility [relative]. NaN where a measure does not apply, with the reason in ``note``.
+    regret [money], bill [money] it is compared with; distance [units of the decisions], size it is compared with;
+    residual [relative]; infeasibility [relative]. NaN where a measure does not apply, with the reason in ``note``.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
+        """Whether every measure that applies is within its tolerance."""
         limits = (
             (self.regret, REGRET * max(self.bill, 1e-300)),
             (-self.regret, REGRET * max(self.bill, 1e-300)),  # better than its own best response: the re-solve failed
@@ -68,7 +71,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Verdict, what it covers (scope), a row per player and one for the outside, uniqueness, and warnings on conduct."""
+    """Verdict, what it covers (scope), a row per player and one for the outside, uniqueness, and warnings on
+    conduct."""
 
     verdict: str
     scope: str
@@ -78,6 +82,7 @@ class Certificate:
 
     @property
     def ok(self) -> bool:
+        """Whether the answer may be used: certified (also locally) or a rule."""
         return self.verdict in (CERTIFIED, LOCAL, RULE)
 
 
@@ -120,7 +125,9 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
     if not answer.game.players:
         return RULE, "nobody decides; the rules hold"
     if answer.candidates:
-        return CERTIFIED, "global, by the market's own concave branches: " + ", ".join(c.branch for c in answer.candidates)
+        return CERTIFIED, "global, by the market's own concave branches: " + ", ".join(
+            c.branch for c in answer.candidates
+        )
     if all(proofs):
         return CERTIFIED, "global: every player's own problem is convex and was solved again"
     unproved = ", ".join(p.name for p, proof in zip(answer.game.players, proofs, strict=True) if not proof)
@@ -128,7 +135,8 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
 
 
 def _among_branches(candidates: Sequence[Candidate]) -> Uniqueness:
-    """A player solved by branches: its optimum is unique if it is so on the best branch and the others are strictly worse."""
+    """A player solved by branches: its optimum is unique if it is so on the best branch and the others are strictly
+    worse."""
     best, *others = candidates
     gap = min((abs(c.payoff - best.payoff) for c in others), default=np.inf)
     if gap <= REGRET * max(abs(best.payoff), 1e-300):
@@ -146,9 +154,7 @@ def _current(answer: Answer) -> np.ndarray:
     return z
 
 
-def _player(
-    answer: Answer, index: int, player: Player, z: np.ndarray, behaviour: Conduct
-) -> tuple[Check, str | None]:
+def _player(answer: Answer, index: int, player: Player, z: np.ndarray, behaviour: Conduct) -> tuple[Check, str | None]:
     mcp = answer.mcp
     columns = np.flatnonzero(mcp.player == index)
     decisions = np.flatnonzero(mcp.kind[columns] == DECISION)
@@ -157,10 +163,15 @@ def _player(
     residual = float(mcp.residual(z)[columns].max(initial=0.0))
     infeasible = _infeasibility(player)
     shared = [mcp.names[k] for k in np.flatnonzero(mcp.kind == 3)]
-    common = dict(
-        name=player.name, kind="player", size=size, residual=residual, infeasibility=infeasible, moves=behaviour.moves,
+    common: dict[str, Any] = dict(
+        name=player.name,
+        kind="player",
+        size=size,
+        residual=residual,
+        infeasibility=infeasible,
+        moves=behaviour.moves,
         takes=behaviour.takes,
-    )  # fmt: skip
+    )
     if answer.candidates:
         return _against_candidates(answer, player, own, z, common), answer.candidates[0].proof
     part = _boxed(mcp.part(columns, z), decisions, size)
@@ -168,7 +179,11 @@ def _player(
     response = _respond(part)
     if response is None:
         bill = abs(_payoff(player))
-        note = "its own problem could not be solved again" if affine else "its own nonlinear problem could not be solved again"
+        note = (
+            "its own problem could not be solved again"
+            if affine
+            else "its own nonlinear problem could not be solved again"
+        )
         return Check(regret=np.inf, bill=bill, distance=np.nan, proof="", note=note, **common), None
     best, proof = response
     if proof is None:
@@ -197,7 +212,8 @@ def _respond(part: MixedComplementarity) -> tuple[np.ndarray, str | None] | None
 
 
 def _boxed(part: MixedComplementarity, decisions: np.ndarray, size: float) -> MixedComplementarity:
-    """Give decisions that enter the payoff linearly and have no limit a stated box: ten times the player's own quantities."""
+    """Give decisions that enter the payoff linearly and have no limit a stated box: ten times the player's own
+    quantities."""
     if part.matrix is None:
         return part
     linear = np.abs(part.matrix[decisions][:, decisions]).sum(axis=1) == 0
@@ -218,7 +234,8 @@ def _payoff(player: Player) -> float:
 def _regret(
     player: Player, part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, y: np.ndarray, shared: bool
 ) -> tuple[float, float]:
-    """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm it."""
+    """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm
+    it."""
     here, there = _payoff(player), _payoff_at(player, y)
     if part.matrix is None or part.vector is None:
         bill = max(abs(here), abs(there), 1e-300)
@@ -246,7 +263,8 @@ def _payoff_at(player: Player, values: np.ndarray) -> float:
 
 
 def _distance(part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, best: np.ndarray) -> tuple[float, str]:
-    """Distance to the best response, where it is unique: payoff strictly curved on the moves that the equalities allow."""
+    """Distance to the best response, where it is unique: payoff strictly curved on the moves that the equalities
+    allow."""
     curved = part.jacobian(best)[decisions][:, decisions]
     equal = np.flatnonzero((part.kind == MULTIPLIER) & np.isneginf(part.lower))
     table = part.jacobian(best)[equal][:, decisions]
@@ -256,7 +274,8 @@ def _distance(part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, 
 
 
 def _second_order(part: MixedComplementarity, z: np.ndarray) -> bool:
-    """Whether the payoff curves the right way on the moves that active limits leave free (necessary for a local optimum)."""
+    """Whether the payoff curves the right way on the moves that active limits leave free (necessary for a local
+    optimum)."""
     column, row = part.scales(z)
     value = part.F(z)
     decisions = np.flatnonzero(part.kind == DECISION)
@@ -267,7 +286,9 @@ def _second_order(part: MixedComplementarity, z: np.ndarray) -> bool:
     curved = ((jacobian + jacobian.T) / 2)[inside][:, inside].toarray()
     basis = null_space(jacobian[held][:, inside].toarray(), len(inside))
     projected = basis.T @ curved @ basis
-    return not projected.size or float(np.linalg.eigvalsh(projected)[0]) >= -1e-8 * max(float(np.abs(curved).max()), 1e-300)
+    return not projected.size or float(np.linalg.eigvalsh(projected)[0]) >= -1e-8 * max(
+        float(np.abs(curved).max()), 1e-300
+    )
 
 
 def _strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
@@ -279,19 +300,27 @@ def _strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
         return False
     basis = null_space(table.toarray(), n)
     projected = basis.T @ ((curved + curved.T) / 2).toarray() @ basis
-    return not projected.size or float(np.linalg.eigvalsh(projected)[0]) > 1e-10 * max(float(np.abs(projected).max()), 1e-300)
+    return not projected.size or float(np.linalg.eigvalsh(projected)[0]) > 1e-10 * max(
+        float(np.abs(projected).max()), 1e-300
+    )
 
 
-def _against_candidates(answer: Answer, player: Player, own: np.ndarray, z: np.ndarray, common: dict) -> Check:
+def _against_candidates(
+    answer: Answer, player: Player, own: np.ndarray, z: np.ndarray, common: dict[str, Any]
+) -> Check:
     best = answer.candidates[0]
     here = float(pyo.value(player.objective.expr))
     regret = (best.payoff - here) * (-player.sign)
     ties = [c for c in answer.candidates if abs(c.payoff - best.payoff) <= REGRET * max(abs(best.payoff), 1e-300)]
     distances = [max(abs(z[k] - c.values[answer.mcp.names[k]]) for k in own) for c in ties]
     return Check(
-        regret=regret, bill=max(abs(best.payoff), 1e-300), distance=min(distances), proof=best.proof,
-        note="" if len(ties) == 1 else f"{len(ties)} branches give the same payoff", **common,
-    )  # fmt: skip
+        regret=regret,
+        bill=max(abs(best.payoff), 1e-300),
+        distance=min(distances),
+        proof=best.proof,
+        note="" if len(ties) == 1 else f"{len(ties)} branches give the same payoff",
+        **common,
+    )
 
 
 def _infeasibility(player: Player) -> float:
@@ -307,7 +336,7 @@ def _infeasibility(player: Player) -> float:
     return max(worst, max((_violation(row) for row in player.constraints), default=0.0))
 
 
-def _violation(row) -> float:
+def _violation(row: Any) -> float:
     body = float(pyo.value(row.body))
     scale = max(abs(body), *(abs(limit) for limit in (row.lb, row.ub) if limit is not None), 1e-300)
     terms = sum(abs(float(pyo.value(arg))) for arg in getattr(row.body, "args", ()) if not isinstance(arg, str))
@@ -333,11 +362,20 @@ def _outside(game: Game, mcp: MixedComplementarity, z: np.ndarray) -> Check | No
     for pair in game.pairs:
         residual = max(residual, _pair_residual(pair, mcp, z))
     return Check(
-        "clearing and rules", "outside", np.nan, np.nan, np.nan, np.nan, residual, max(rows, bounds), "", "conditions outside the players"
+        "clearing and rules",
+        "outside",
+        np.nan,
+        np.nan,
+        np.nan,
+        np.nan,
+        residual,
+        max(rows, bounds),
+        "",
+        "conditions outside the players",
     )
 
 
-def _pair_residual(pair, mcp: MixedComplementarity, z: np.ndarray) -> float:
+def _pair_residual(pair: Pair, mcp: MixedComplementarity, z: np.ndarray) -> float:
     """The pair's natural residual from Pyomo's own evaluation, relative to the scales of the assembled row."""
     column = next(k for k, c in enumerate(mcp.components) if c is pair.variable)
     column_scale, row_scale = mcp.scales(z)

@@ -1,8 +1,9 @@
 """The players' conditions as one mixed complementarity problem, read off Pyomo's own representations.
 
-Signs. Every player is turned into a minimiser. A row ``g(x) >= 0`` has a multiplier ``m >= 0``, the amount its payoff would
-gain from one more unit of slack; L = f - m g. So stationarity is ``grad f - m grad g`` and the row itself is ``g``: the pair is
-skew, and convex players with cleared prices give a monotone problem whichever way the model was written.
+Signs. Every player is turned into a minimiser. A row ``g(x) >= 0`` has a multiplier ``m >= 0``, the amount its payoff
+would gain from one more unit of slack; L = f - m g. So stationarity is ``grad f - m grad g`` and the row itself is
+``g``: the pair is skew, and convex players with cleared prices give a monotone problem whichever way the model was
+written.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Reader:
         self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(self.variables, {}, None))
 
     def read(self, expression: Any, what: str) -> QuadraticRepn:
+        """Linear and quadratic terms by id of the Vars. Raises NotAffine, naming ``what``, if there are others."""
         kind = self.visitor.walk_expression(expression)
         if kind.nonlinear is not None:
             raise NotAffine(what)
@@ -61,16 +63,20 @@ class Layout:
     dropped: set[int] = field(default_factory=set)  # id(constraint) that no free Var enters, and that holds
 
     def add(self, name: str, kind: int, player: int, component: Any, lower: float, upper: float, start: float) -> int:
-        for store, item in (
-            (self.names, name), (self.kind, kind), (self.player, player), (self.components, component),
-            (self.lower, lower), (self.upper, upper), (self.start, start),
-        ):  # fmt: skip
-            store.append(item)  # type: ignore[attr-defined]
+        """Append a column; returns its number."""
+        self.names.append(name)
+        self.kind.append(kind)
+        self.player.append(player)
+        self.components.append(component)
+        self.lower.append(lower)
+        self.upper.append(upper)
+        self.start.append(start)
         return len(self.names) - 1
 
 
 def sides(row: ConstraintData) -> list[tuple[str, float, float]]:
-    """A constraint as rows ``sign * (body - limit) >= 0`` (or ``= 0``): (side, sign, limit), side in equal, lower, upper."""
+    """A constraint as rows ``sign * (body - limit) >= 0`` (or ``= 0``): (side, sign, limit), side in equal, lower,
+    upper."""
     if row.equality:
         return [("equal", 1.0, float(row.ub))]
     found = []
@@ -82,7 +88,8 @@ def sides(row: ConstraintData) -> list[tuple[str, float, float]]:
 
 
 def affine(game: Game) -> MixedComplementarity:
-    """The joint conditions of ``game`` as arrays. Raises NotAffine, or Refused where a system is not square or integer."""
+    """The joint conditions of ``game`` as arrays. Raises NotAffine, or Refused where a system is not square or
+    integer."""
     reader = Reader()
     rows = {id(c): reader.read(c.body, c.name) for p in game.players for c in p.constraints}
     layout = lay_out(game, {key: repn for key, repn in rows.items() if not repn.quadratic})
@@ -114,21 +121,28 @@ def affine(game: Game) -> MixedComplementarity:
 def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
     """Number the columns: each player's decisions and multipliers, then what stands outside.
 
-    A constraint that is a plain limit on one own Var becomes a bound (bounds stay bounds) and is remembered in ``absorbed``.
+    A constraint that is a plain limit on one own Var becomes a bound (bounds stay bounds) and is remembered in
+    ``absorbed``.
     """
     layout = Layout([], [], [], [], [], [], {}, {}, [], [])
     for i, player in enumerate(game.players):
         for variable in player.decisions:
             if not variable.is_continuous():
                 raise Refused(
-                    f"{player.name} decides the {'binary' if variable.is_binary() else 'integer'} {variable.name}; conditions "
+                    f"{player.name} decides the {'binary' if variable.is_binary() else 'integer'} {variable.name}; "
+                    "conditions "
                     "of optimality do not see whole numbers, and relaxing it silently would give a wrong answer"
                 )
             low, up = variable.bounds
             layout.column[id(variable)] = layout.add(
-                variable.name, DECISION, i, variable, -math.inf if low is None else low, math.inf if up is None else up,
+                variable.name,
+                DECISION,
+                i,
+                variable,
+                -math.inf if low is None else low,
+                math.inf if up is None else up,
                 _initial(variable),
-            )  # fmt: skip
+            )
         own = {id(v) for v in player.decisions}
         for row in player.constraints:
             repn = linear_rows.get(id(row))
@@ -136,9 +150,14 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
                 continue
             for side, _, _ in sides(row):
                 layout.multiplier[id(row), side] = layout.add(
-                    f"{row.name}{'' if side == 'equal' else '.' + side}", MULTIPLIER, i, (row, side),
-                    -math.inf if side == "equal" else 0.0, math.inf, 0.0,
-                )  # fmt: skip
+                    f"{row.name}{'' if side == 'equal' else '.' + side}",
+                    MULTIPLIER,
+                    i,
+                    (row, side),
+                    -math.inf if side == "equal" else 0.0,
+                    math.inf,
+                    0.0,
+                )
     paired = {id(pair.variable): pair for pair in game.pairs}
     for variable in game.variables:
         pair = paired.get(id(variable))
@@ -164,7 +183,9 @@ def _holds(row: ConstraintData, repn: QuadraticRepn, layout: Layout) -> bool:
         gap = sign * (repn.constant - limit)
         wrong = abs(gap) if row.equality else -gap
         if wrong > FEASIBLE * max(1.0, abs(limit), abs(repn.constant)):
-            raise Infeasible(f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {wrong:g}")
+            raise Infeasible(
+                f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {wrong:g}"
+            )
     layout.dropped.add(id(row))
     return True
 
@@ -212,7 +233,9 @@ def _stationarity(player: Player, reader: Reader, layout: Layout, entries: _Entr
             entries.add(own[second], layout.column[first], player.sign * value)
 
 
-def _fill(entries: _Entries, target: int, repn: QuadraticRepn, layout: Layout, sign: float = 1.0, limit: float = 0.0) -> None:
+def _fill(
+    entries: _Entries, target: int, repn: QuadraticRepn, layout: Layout, sign: float = 1.0, limit: float = 0.0
+) -> None:
     for vid, value in repn.linear.items():
         entries.add(target, layout.column[vid], sign * value)
     entries.constant[target] += sign * (repn.constant - limit)
@@ -226,7 +249,9 @@ def _own_row(player: Player, row: ConstraintData, repn: QuadraticRepn, layout: L
         if column is None:
             continue
         if not mine:
-            raise Refused(f"the constraint {row.name} stands on the Block {player.name} but holds none of its decisions")
+            raise Refused(
+                f"the constraint {row.name} stands on the Block {player.name} but holds none of its decisions"
+            )
         _fill(entries, column, repn, layout, sign, limit)
         for vid in mine:
             entries.add(layout.column[vid], column, -sign * repn.linear[vid])
@@ -243,17 +268,21 @@ def _shared_row(game: Game, row: ConstraintData, reader: Reader, layout: Layout,
             entries.add(layout.column[vid], column, -sign * value)
 
 
-def _equations(game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]], layout: Layout, entries: _Entries) -> None:
+def _equations(
+    game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]], layout: Layout, entries: _Entries
+) -> None:
     """Give every equality row outside the players the free Var it determines, and the sign that makes the pair skew."""
     paired = {id(pair.variable) for pair in game.pairs}
     free = [layout.column[id(v)] for v in game.variables if id(v) not in paired]
-    by_column = defaultdict(dict)
+    by_column: dict[int, dict[int, float]] = defaultdict(dict)
     position = {column: k for k, column in enumerate(free)}
     for i, j, value in zip(entries.rows, entries.columns, entries.values, strict=True):
         if j in position:
             by_column[j][i] = by_column[j].get(i, 0.0) + value
     terms = [{layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0} for _, repn in equations]
-    chosen = match([row.name for row, _ in equations], terms, [layout.names[c] for c in free], [by_column[c] for c in free], free)
+    chosen = match(
+        [row.name for row, _ in equations], terms, [layout.names[c] for c in free], [by_column[c] for c in free], free
+    )
     for k, (row, repn) in enumerate(equations):
         limit = float(row.ub)
         if k in chosen:
@@ -270,12 +299,17 @@ def _equations(game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]]
 
 
 def match(
-    row_names: list[str], terms: list[dict[int, float]], variable_names: list[str], columns: list[dict[int, float]], ids: list[int]
+    row_names: list[str],
+    terms: list[dict[int, float]],
+    variable_names: list[str],
+    columns: list[dict[int, float]],
+    ids: list[int],
 ) -> dict[int, int]:
-    """Which equality row determines which free Var: {row: position of the Var}. Raises Refused, naming what is left over.
+    """Which equality row determines which free Var: {row: position of the Var}. Raises Refused, naming what is left
+    over.
 
-    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a clearing
-    row and its price); then one that shares some of them; then one that contains the Var.
+    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a
+    clearing row and its price); then one that shares some of them; then one that contains the Var.
     """
     if not ids:
         return {}
@@ -299,7 +333,8 @@ def match(
         lonely = [variable_names[v] for v in np.flatnonzero(partner < 0)]
         raise Refused(
             f"no row determines {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}: the system is not square. "
-            "A price needs a clearing row outside the players; a rule needs one equality for each of its Vars; a Var that "
+            "A price needs a clearing row outside the players; a rule needs one equality for each of its Vars; a "
+            "Var that "
             "somebody decides belongs on that player's Block"
         )
     rows, positions = min_weight_full_bipartite_matching(graph)
@@ -309,7 +344,10 @@ def match(
 def _assemble(layout: Layout, entries: _Entries) -> MixedComplementarity:
     n = len(layout.names)
     matrix = sp.csr_array(
-        (np.array(entries.values, dtype=float), (np.array(entries.rows, dtype=int), np.array(entries.columns, dtype=int))),
+        (
+            np.array(entries.values, dtype=float),
+            (np.array(entries.rows, dtype=int), np.array(entries.columns, dtype=int)),
+        ),
         shape=(n, n),
     )
     matrix.sum_duplicates()
@@ -321,9 +359,17 @@ def _assemble(layout: Layout, entries: _Entries) -> MixedComplementarity:
         raise Refused(f"the condition of {layout.names[bad[0]]} holds a number that is not finite (NaN or infinity)")
     lower, upper = np.array(layout.lower), np.array(layout.upper)
     return MixedComplementarity(
-        layout.names, np.array(layout.kind), np.array(layout.player), layout.components, lower, upper, matrix, vector,
-        absorbed=layout.absorbed, start=starting_point(layout, lower, upper),
-    )  # fmt: skip
+        layout.names,
+        np.array(layout.kind),
+        np.array(layout.player),
+        layout.components,
+        lower,
+        upper,
+        matrix,
+        vector,
+        absorbed=layout.absorbed,
+        start=starting_point(layout, lower, upper),
+    )
 
 
 def starting_point(layout: Layout, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Is a player's problem convex, with the rest given? Only then does a stationary point prove that nobody gains by deviating.
+"""Is a player's problem convex, with the rest given? Only then does a stationary point prove that nobody gains by
+deviating.
 
-Three proofs are tried: eigenvalues of a quadratic payoff; composition rules (sums, products with constants, powers of convex
-nonnegative terms, exponentials); and a Hessian enclosed by interval arithmetic over the player's box, cut into parts where the first
-enclosure is too wide. Without a proof the answer is certified only locally.
+Three proofs are tried: eigenvalues of a quadratic payoff; composition rules (sums, products with constants, powers of
+convex nonnegative terms, exponentials); and a Hessian enclosed by interval arithmetic over the player's box, cut into
+parts where the first enclosure is too wide. Without a proof the answer is certified only locally.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def curvature(expression: Any, own: ComponentMap) -> str:
         return curvature(expression.expr, own)
     if isinstance(expression, VarData):
         return "affine" if expression in own and not expression.fixed else "constant"
-    if not hasattr(expression, "args") or not any(v in own for v in identify_variables(expression, include_fixed=False)):
+    if not hasattr(expression, "args") or not any(
+        v in own for v in identify_variables(expression, include_fixed=False)
+    ):
         return "constant"
     if isinstance(expression, ne.SumExpression):
         return _sum([curvature(arg, own) for arg in expression.args])
@@ -177,6 +180,8 @@ def _positive(second: dict[tuple[int, int], Any], variables: list[VarData], box:
         centre[i, j] = centre[j, i] = 0.5 * (low + up)
         radius[i, j] = radius[j, i] = 0.5 * (up - low)
     lowest = float(np.linalg.eigvalsh(centre)[0])
-    if not np.count_nonzero(radius - np.diag(np.diag(radius))):  # a diagonal error moves eigenvalues by at most its entries
+    if not np.count_nonzero(
+        radius - np.diag(np.diag(radius))
+    ):  # a diagonal error moves eigenvalues by at most its entries
         return float(np.linalg.eigvalsh(centre - radius)[0]) >= -1e-12 * max(1.0, abs(centre).max())
     return lowest - float(radius.sum(axis=1).max()) >= -1e-12 * max(1.0, abs(centre).max())

@@ -1,10 +1,11 @@
 """The same conditions as ``conditions.affine`` for nonlinear models: Pyomo's ``core.kkt`` and derivatives by ASL.
 
-This module stands between the package and the traps of that route. It works on a clone; turns maximisers into minimisers
-first (``core.kkt`` on a maximise objective writes a file that kills the process); keeps bounds out of the transformation (it
-freezes their numbers, and bounds stay bounds here); computes what each player takes as given before anything is transformed;
-refuses whole numbers (they would be relaxed without a word) and rows that none of the player's Vars enter (their
-multipliers are undetermined); retires the originals; and gives every multiplier the name of its row.
+This module stands between the package and the traps of that route. It works on a clone; turns maximisers into
+minimisers first (``core.kkt`` on a maximise objective writes a file that kills the process); keeps bounds out of the
+transformation (it freezes their numbers, and bounds stay bounds here); computes what each player takes as given
+before anything is transformed; refuses whole numbers (they would be relaxed without a word) and rows that none of the
+player's Vars enter (their multipliers are undetermined); retires the originals; and gives every multiplier the name
+of its row.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from .players import Game, Player, find_game
 
 
 def nonlinear(game: Game) -> MixedComplementarity:
-    """The joint conditions of ``game`` with F and its Jacobian evaluated by ASL. Raises SolverMissing where that is absent."""
+    """The joint conditions of ``game`` with F and its Jacobian evaluated by ASL. Raises SolverMissing where that is
+    absent."""
     if not have_nonlinear():
         raise SolverMissing(
-            "this model is nonlinear and needs Ipopt and the ASL library, which are not installed here; run 'make setup' with a "
+            "this model is nonlinear and needs Ipopt and the ASL library, which are not installed here; run "
+            "'make setup' with a "
             "C++ compiler, or 'conda env create -f environment.yml' ('python solve.py --doctor' lists what is missing)"
         )
     layout = lay_out(game, _linear_rows(game))
@@ -46,7 +49,9 @@ def nonlinear(game: Game) -> MixedComplementarity:
             if id(row) in absorbed:
                 same.deactivate()
             elif not any(v in ComponentSet(other.decisions) for v in identify_variables(same.body)):
-                raise Refused(f"the constraint {row.name} stands on the Block {player.name} but holds none of its decisions")
+                raise Refused(
+                    f"the constraint {row.name} stands on the Block {player.name} but holds none of its decisions"
+                )
     for k, (player, other) in enumerate(zip(game.players, twin.players, strict=True)):
         _transform(player, other, given[k] | shared, layout, expressions, variables, absorbed)
     _outside(game, twin, layout, expressions, variables)
@@ -95,9 +100,14 @@ def _shared_equalities(game: Game) -> list[Any]:
 
 
 def _transform(
-    player: Player, other: Player, given: ComponentSet, layout: Layout, expressions: list[Any],
-    variables: list[VarData | None], absorbed: set[int],
-) -> None:  # fmt: skip
+    player: Player,
+    other: Player,
+    given: ComponentSet,
+    layout: Layout,
+    expressions: list[Any],
+    variables: list[VarData | None],
+    absorbed: set[int],
+) -> None:
     objective = other.objective
     if objective.sense == pyo.maximize:
         objective.set_value(-objective.expr)
@@ -106,7 +116,11 @@ def _transform(
         variable.domain = pyo.Reals
         variable.setlb(None)
         variable.setub(None)
-    nested = [b for b in other.block.block_data_objects(active=True, descend_into=True) if b is not other.block and _is_player(b)]
+    nested = [
+        b
+        for b in other.block.block_data_objects(active=True, descend_into=True)
+        if b is not other.block and _is_player(b)
+    ]
     for block in nested:
         block.deactivate()
     order = _differentiated(other, given)
@@ -131,7 +145,9 @@ def _transform(
         if id(mine) in absorbed:
             continue
         found = kkt.get_multiplier_from_object(other.block, same)
-        multipliers = dict(zip(("lower", "upper"), found, strict=True)) if isinstance(found, tuple) else {"equal": found}
+        multipliers = (
+            dict(zip(("lower", "upper"), found, strict=True)) if isinstance(found, tuple) else {"equal": found}
+        )
         for side, sign, limit in sides(mine):
             index = layout.multiplier[id(mine), side]
             variables[index] = multipliers[side]
@@ -161,21 +177,25 @@ def _matching(game: Game, free: list[VarData]) -> dict[int, int]:
     entered: list[dict[int, float]] = [{} for _ in free]
     position = {id(v): k for k, v in enumerate(free)}
     for player in game.players:
-        seen = [v for part in (player.objective, *player.constraints) for v in identify_variables(part.expr, include_fixed=False)]
+        seen = [
+            v
+            for part in (player.objective, *player.constraints)
+            for v in identify_variables(part.expr, include_fixed=False)
+        ]
         for variable in seen:
             if id(variable) in position:
                 entered[position[id(variable)]].update({id(v): 1.0 for v in player.decisions})
     return match([r.name for r in game.equations], terms, [v.name for v in free], entered, [id(v) for v in free])
 
 
-def _outside(
-    game: Game, twin: Game, layout: Layout, expressions: list[Any], variables: list[VarData | None]
-) -> None:
+def _outside(game: Game, twin: Game, layout: Layout, expressions: list[Any], variables: list[VarData | None]) -> None:
     for mine, same in zip(game.variables, twin.variables, strict=True):
         variables[layout.column[id(mine)]] = same
     for pair, same in zip(game.pairs, twin.pairs, strict=True):
         expressions[layout.column[id(pair.variable)]] = same.body
-    for row, same in zip((*game.shared, *_shared_equalities(game)), (*twin.shared, *_shared_equalities(twin)), strict=True):
+    for row, same in zip(
+        (*game.shared, *_shared_equalities(game)), (*twin.shared, *_shared_equalities(twin)), strict=True
+    ):
         for side, sign, limit in sides(row):
             index = layout.multiplier[id(row), side]
             variables[index] = twin.model.component(f"shared_multiplier_{index}")
@@ -224,33 +244,44 @@ def _problem(
     shift = nlp.constraints_lb()[their_rows]
     n = len(expressions)
 
-    memory: dict[str, Any] = {"z": None, "value": None, "matrix": None}  # the last point: residual, scales and step ask for it in turn
+    # The last point is remembered: residual, scales and Newton step ask for it one after the other.
+    last: dict[str, Any] = {}
 
     def load(z: np.ndarray) -> None:
-        if memory["z"] is None or not np.array_equal(memory["z"], z):
+        if "z" not in last or not np.array_equal(last["z"], z):
             x = np.zeros(nlp.n_primals())
             x[theirs] = z[ours]
             nlp.set_primals(x)
-            memory.update(z=z.copy(), value=None, matrix=None)
+            last.clear()
+            last["z"] = z.copy()
 
     def function(z: np.ndarray) -> np.ndarray:
         load(z)
-        if memory["value"] is None:
-            memory["value"] = constant.copy()
-            memory["value"][mine] = nlp.evaluate_constraints()[their_rows] - shift
-        return memory["value"].copy()
+        if "value" not in last:
+            value = constant.copy()
+            value[mine] = nlp.evaluate_constraints()[their_rows] - shift
+            last["value"] = value
+        return last["value"].copy()
 
     def derivative(z: np.ndarray) -> sp.csr_array:
         load(z)
-        if memory["matrix"] is None:
+        if "matrix" not in last:
             found = sp.csr_array(nlp.evaluate_jacobian())[their_rows][:, theirs].tocoo()
-            memory["matrix"] = sp.csr_array((found.data, (mine[found.row], ours[found.col])), shape=(n, n))
-        return memory["matrix"]
+            last["matrix"] = sp.csr_array((found.data, (mine[found.row], ours[found.col])), shape=(n, n))
+        return last["matrix"]
 
     return MixedComplementarity(
-        layout.names, np.array(layout.kind), np.array(layout.player), layout.components, lower, upper,
-        function=function, derivative=derivative, absorbed=layout.absorbed, start=start,
-    )  # fmt: skip
+        layout.names,
+        np.array(layout.kind),
+        np.array(layout.player),
+        layout.components,
+        lower,
+        upper,
+        function=function,
+        derivative=derivative,
+        absorbed=layout.absorbed,
+        start=start,
+    )
 
 
 __all__ = ["OUTSIDE", "nonlinear"]

@@ -2,8 +2,9 @@
 
     lower_i <= z_i <= upper_i   _|_   F_i(z)
 
-that is, F_i = 0 strictly between the bounds, F_i >= 0 at the lower and F_i <= 0 at the upper one. A free z_i makes F_i = 0 an
-equation. Columns are the players' decisions, the multipliers of their constraints, and what stands outside the players.
+that is, F_i = 0 strictly between the bounds, F_i >= 0 at the lower and F_i <= 0 at the upper one. A free z_i makes
+F_i = 0 an equation. Columns are the players' decisions, the multipliers of their constraints, and what stands outside
+the players.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ DECISION, MULTIPLIER, OUTSIDE, SHARED = 0, 1, 2, 3
 class MixedComplementarity:
     """``lower <= z <= upper _|_ F(z)`` as arrays with names.
 
-    names: what each column is, in the model's words; kind: DECISION, MULTIPLIER (of a player's constraint), OUTSIDE (a Var
-    of no player) or SHARED (multiplier that all players pay); player: index of the owner, -1 outside; components: the Var or
-    (constraint, side) behind a column. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z + vector.
+    names: what each column is, in the model's words; kind: DECISION, MULTIPLIER (of a player's constraint), OUTSIDE
+    (a Var of no player) or SHARED (multiplier that all players pay); player: index of the owner, -1 outside;
+    components: the Var or (constraint, side) behind a column. ``matrix`` and ``vector`` are given for affine
+    problems, F(z) = matrix z + vector.
     """
 
     names: list[str]
@@ -42,19 +44,23 @@ class MixedComplementarity:
 
     @property
     def size(self) -> int:
+        """Number of columns, and of rows."""
         return len(self.names)
 
     @property
     def is_affine(self) -> bool:
+        """Whether F(z) = matrix z + vector."""
         return self.matrix is not None
 
     def F(self, z: np.ndarray) -> np.ndarray:
+        """The rows at z."""
         if self.matrix is not None:
             return self.matrix @ z + self.vector
         assert self.function is not None
         return self.function(z)
 
     def jacobian(self, z: np.ndarray) -> sp.csr_array:
+        """dF/dz at z, sparse."""
         if self.matrix is not None:
             return self.matrix
         assert self.derivative is not None
@@ -122,6 +128,16 @@ class MixedComplementarity:
                 return sp.csr_array(self.jacobian(whole(part))[columns][:, columns])
 
         return MixedComplementarity(
-            names, self.kind[columns], self.player[columns], components, self.lower[columns], self.upper[columns],
-            matrix, vector, function, derivative, [], None if self.start is None else self.start[columns],
-        )  # fmt: skip
+            names,
+            self.kind[columns],
+            self.player[columns],
+            components,
+            self.lower[columns],
+            self.upper[columns],
+            matrix,
+            vector,
+            function,
+            derivative,
+            [],
+            None if self.start is None else self.start[columns],
+        )

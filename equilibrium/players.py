@@ -1,7 +1,7 @@
 """Who decides what: players, their decisions, what stands outside them, and which prices each moves or takes.
 
-Nothing here is listed by hand. A Block with its own active Objective is a player and owns the Vars below it, except those
-below another player's Block. The model itself is a player only if it is the only one.
+Nothing here is listed by hand. A Block with its own active Objective is a player and owns the Vars below it, except
+those below another player's Block. The model itself is a player only if it is the only one.
 """
 
 from __future__ import annotations
@@ -26,17 +26,26 @@ from pyomo.mpec.complementarity import ComplementarityData
 from .errors import Refused
 
 KNOWN = (
-    pyo.Objective, pyo.Constraint, pyo.Var, pyo.Param, pyo.Set, pyo.Expression, pyo.Block, pyo.Suffix, Complementarity,
-    pyo.BuildAction, pyo.BuildCheck,
-)  # fmt: skip
+    pyo.Objective,
+    pyo.Constraint,
+    pyo.Var,
+    pyo.Param,
+    pyo.Set,
+    pyo.Expression,
+    pyo.Block,
+    pyo.Suffix,
+    Complementarity,
+    pyo.BuildAction,
+    pyo.BuildCheck,
+)
 
 
 @dataclass(frozen=True)
 class Player:
     """One decision maker.
 
-    ``decisions`` are its Vars (fixed ones left out), ``constraints`` the active constraints on its Block, ``sign`` is +1 if it
-    minimises and -1 if it maximises, ``stage`` its place in the order of moves (all equal: simultaneous).
+    ``decisions`` are its Vars (fixed ones left out), ``constraints`` the active constraints on its Block, ``sign`` is
+    +1 if it minimises and -1 if it maximises, ``stage`` its place in the order of moves (all equal: simultaneous).
     """
 
     name: str
@@ -48,6 +57,7 @@ class Player:
 
     @property
     def sign(self) -> float:
+        """+1 if the player minimises its Objective, -1 if it maximises it."""
         return 1.0 if self.objective.sense == pyo.minimize else -1.0
 
 
@@ -96,11 +106,13 @@ class Game:
 
     @property
     def stages(self) -> tuple[int, ...]:
+        """The stages that occur, first mover first; one stage means that all move together."""
         return tuple(sorted({player.stage for player in self.players}))
 
 
 def find_game(model: pyo.ConcreteModel) -> Game:
-    """Sort ``model`` into players and what stands outside. Raises Refused where the statement is not one we can treat."""
+    """Sort ``model`` into players and what stands outside. Raises Refused where the statement is not one we can
+    treat."""
     _refuse_unknown(model)
     blocks = _player_blocks(model)
     owner_of_block = _owners(model, blocks)
@@ -120,7 +132,8 @@ def find_game(model: pyo.ConcreteModel) -> Game:
         found = list(block.component_data_objects(Complementarity, active=True, descend_into=False))
         if found and i >= 0:
             raise Refused(
-                f"the complementarity {found[0].name} stands on the Block of player {blocks[i].name}; conditions that hold "
+                f"the complementarity {found[0].name} stands on the Block of player {blocks[i].name}; conditions that "
+                "hold "
                 "between players belong outside every player's Block"
             )
         complementarities.extend(found)
@@ -133,14 +146,16 @@ def find_game(model: pyo.ConcreteModel) -> Game:
     for pair in pairs:
         if owner.get(pair.variable, -1) >= 0:
             raise Refused(
-                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to no player"
+                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to "
+                "no player"
             )
     equations, shared = _classify(constraints[-1], owner, players)
     return Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
 
 
 def conduct(game: Game) -> list[Conduct]:
-    """For every player: the outside Expressions its own Vars move, and the outside Vars and rivals' Vars it takes as given."""
+    """For every player: the outside Expressions its own Vars move, and the outside Vars and rivals' Vars it takes as
+    given."""
     return [_conduct_of(game, i, player) for i, player in enumerate(game.players)]
 
 
@@ -162,7 +177,8 @@ def _player_blocks(model: pyo.ConcreteModel) -> list[BlockData]:
             blocks.append(block)
     if len(blocks) > 1 and any(block is model for block in blocks):
         raise Refused(
-            "the model's root has an Objective beside players that are Blocks; who decides it? Put it, with the Vars it "
+            "the model's root has an Objective beside players that are Blocks; who decides it? Put it, with the "
+            "Vars it "
             "decides, on a Block of its own"
         )
     return blocks
@@ -193,7 +209,9 @@ def _stages(model: pyo.ConcreteModel, blocks: list[BlockData]) -> list[int]:
         members = component.values() if component.is_indexed() else (component,)
         for block in members:
             if id(block) not in known:
-                raise Refused(f"the Suffix 'stage' names {block.name}, which is not a player (a Block with an active Objective)")
+                raise Refused(
+                    f"the Suffix 'stage' names {block.name}, which is not a player (a Block with an active Objective)"
+                )
             if int(value) != value:
                 raise Refused(f"the stage of {block.name} is {value}; stages are whole numbers, the lowest moves first")
             stage[id(block)] = int(value)
@@ -206,7 +224,8 @@ def _refuse_unknown(model: pyo.ConcreteModel) -> None:
         for component in block.component_objects(active=True, descend_into=False):
             if not isinstance(component, KNOWN) and not component.ctype.__name__.endswith(("Set", "SetOf", "RangeSet")):
                 raise Refused(
-                    f"{component.name} is a {component.ctype.__name__}, which the solvers would silently ignore; transform it "
+                    f"{component.name} is a {component.ctype.__name__}, which the solvers would silently ignore; "
+                    "transform it "
                     "into constraints first (for example with TransformationFactory('gdp.bigm'))"
                 )
 
@@ -226,13 +245,15 @@ def _split(relation: object) -> tuple[NumericExpression, float, float]:
         if _constant(large):
             return small, -math.inf, float(pyo.value(large))
         return large - small, 0.0, math.inf
-    return relation, -math.inf, math.inf  # type: ignore[return-value]
+    return relation, -math.inf, math.inf
 
 
 def _constant(expression: object) -> bool:
-    return not any(True for _ in identify_variables(expression, include_fixed=False)) if hasattr(
-        expression, "is_expression_type"
-    ) else True
+    return (
+        not any(True for _ in identify_variables(expression, include_fixed=False))
+        if hasattr(expression, "is_expression_type")
+        else True
+    )
 
 
 def _pair(data: ComplementarityData) -> Pair:
@@ -247,8 +268,12 @@ def _pair(data: ComplementarityData) -> Pair:
     v = 1 if plain[1] else 0
     (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
     declared_low, declared_up = variable.bounds
-    if (declared_low is not None and declared_low > low + 1e-15) or (declared_up is not None and declared_up < up - 1e-15):
-        raise Refused(f"{variable.name} in the pair {data.name} has tighter bounds than the pair states; make them equal")
+    if (declared_low is not None and declared_low > low + 1e-15) or (
+        declared_up is not None and declared_up < up - 1e-15
+    ):
+        raise Refused(
+            f"{variable.name} in the pair {data.name} has tighter bounds than the pair states; make them equal"
+        )
     if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
         raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
     if math.isfinite(row_low) and not math.isfinite(up):
@@ -261,7 +286,9 @@ def _pair(data: ComplementarityData) -> Pair:
         return Pair(data.name, variable, row_low - body, low, up)
     if not math.isfinite(row_low) and not math.isfinite(row_up):
         return Pair(data.name, variable, body, low, up)
-    raise Refused(f"the pair {data.name} gives limits on both sides; write inequality(lower, variable, upper) with a plain row")
+    raise Refused(
+        f"the pair {data.name} gives limits on both sides; write inequality(lower, variable, upper) with a plain row"
+    )
 
 
 def _classify(
@@ -273,14 +300,17 @@ def _classify(
         touched = owners - {-1}
         if len(touched) == 1 and -1 not in owners:
             name = players[next(iter(touched))].name
-            raise Refused(f"the constraint {row.name} stands outside but only {name} enters it; move it onto the Block {name}")
+            raise Refused(
+                f"the constraint {row.name} stands outside but only {name} enters it; move it onto the Block {name}"
+            )
         if row.equality:
             equations.append(row)
         elif len(touched) >= 2 and -1 not in owners:
             shared.append(row)
         else:
             raise Refused(
-                f"the inequality {row.name} stands outside the players and involves Vars of no player; pair it with its price "
+                f"the inequality {row.name} stands outside the players and involves Vars of no player; pair it with "
+                "its price "
                 "by Complementarity, or write an equality"
             )
     return equations, shared
@@ -333,6 +363,7 @@ def _tied(game: Game, player: Player, own: ComponentSet) -> Iterator[str]:
         for price in (v for v in inside if v in taken and game.owner.get(v, -1) == -1):
             if mine:
                 yield (
-                    f"{player.name} takes {price.name} as given although the row {row.name} ties it to its own {mine[0].name}; "
+                    f"{player.name} takes {price.name} as given although the row {row.name} ties it to its own "
+                    f"{mine[0].name}; "
                     "if it should move that price, write the price as an Expression"
                 )

@@ -46,7 +46,9 @@ def collect(case: Case, data: Data, solved: Sequence[Solved], failures: Sequence
         tables |= case.market.summary(solved)
     if case.currency != "EUR":
         tables = {name: _in_currency(table, case.currency) for name, table in tables.items()}
-    return {name: table for name, table in tables.items() if len(table) or name in ("values", "certificate", "validation")}
+    return {
+        name: table for name, table in tables.items() if len(table) or name in ("values", "certificate", "validation")
+    }
 
 
 def _stack(solved: Sequence[Solved], make: Any, columns: list[str]) -> pd.DataFrame:
@@ -87,34 +89,52 @@ def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[F
     for one in solved:
         certificate, outcome = one.solution.certificate, one.solution.outcome
         common = {
-            "schema": CERTIFICATE_SCHEMA, "alternative": one.alternative.name, "verdict": certificate.verdict,
+            "schema": CERTIFICATE_SCHEMA,
+            "alternative": one.alternative.name,
+            "verdict": certificate.verdict,
             "scope": certificate.scope,
-        }  # fmt: skip
+        }
         theorem = case.market.structures[one.alternative.structure].theorem
         tail = {
-            "decisions": certificate.uniqueness.decisions, "prices": certificate.uniqueness.prices,
-            "uniqueness_reason": certificate.uniqueness.reason, "theory": theorem, "route": one.solution.route,
-            "solver": f"{outcome.solver} {outcome.version}".strip(), "stopped": f"{outcome.termination.value}: {outcome.message}",
+            "decisions": certificate.uniqueness.decisions,
+            "prices": certificate.uniqueness.prices,
+            "uniqueness_reason": certificate.uniqueness.reason,
+            "theory": theorem,
+            "route": one.solution.route,
+            "solver": f"{outcome.solver} {outcome.version}".strip(),
+            "stopped": f"{outcome.termination.value}: {{outcome.message}}",
             "warnings": " | ".join(certificate.warnings),
-        }  # fmt: skip
+        }
         for check in certificate.checks or (None,):
             rows.append(common | (_check_row(check, case.currency) if check else {}) | tail)
     rows += [
-        {"schema": CERTIFICATE_SCHEMA, "alternative": f.alternative.name, "verdict": f.verdict, "scope": f.message} for f in failures
+        {"schema": CERTIFICATE_SCHEMA, "alternative": f.alternative.name, "verdict": f.verdict, "scope": f.message}
+        for f in failures
     ]
     return pd.DataFrame(rows)
 
 
 def _check_row(check: Any, currency: str) -> dict[str, Any]:
     return {
-        "name": check.name, "kind": check.kind, "regret": check.regret, "regret_unit": currency, "bill": check.bill,
-        "distance": check.distance, "size": check.size, "residual": check.residual, "infeasibility": check.infeasibility,
-        "proof": check.proof, "note": check.note, "moves": " ".join(check.moves), "takes": " ".join(check.takes),
-    }  # fmt: skip
+        "name": check.name,
+        "kind": check.kind,
+        "regret": check.regret,
+        "regret_unit": currency,
+        "bill": check.bill,
+        "distance": check.distance,
+        "size": check.size,
+        "residual": check.residual,
+        "infeasibility": check.infeasibility,
+        "proof": check.proof,
+        "note": check.note,
+        "moves": " ".join(check.moves),
+        "takes": " ".join(check.takes),
+    }
 
 
 def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.DataFrame:
-    """Each equilibrium number beside theory and beside ``expected.csv``, with the difference and whether it is within tolerance.
+    """Each equilibrium number beside theory and beside ``expected.csv``, with the difference and whether it is within
+    tolerance.
 
     Expected numbers are for the case as it is on disk: they are left out when cells were changed for the run.
     """
@@ -132,7 +152,17 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
         if expected is not None and one.alternative.name in expected.groups:
             for _, quantity, index, value, tolerance, source in _expected(expected.get_group(one.alternative.name)):
                 rows.append(_compare(one, quantity, index, known.get((quantity, index)), value, tolerance, source))
-    columns = ["alternative", "quantity", "index", "equilibrium", "reference", "difference", "tolerance", "within", "rule"]
+    columns = [
+        "alternative",
+        "quantity",
+        "index",
+        "equilibrium",
+        "reference",
+        "difference",
+        "tolerance",
+        "within",
+        "rule",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -146,9 +176,16 @@ def _compare(
     difference = None if found is None else found - value
     within = difference is not None and abs(difference) <= tolerance
     return {
-        "alternative": one.alternative.name, "quantity": quantity, "index": index, "equilibrium": found, "reference": value,
-        "difference": difference, "tolerance": tolerance, "within": "yes" if within else "no", "rule": rule,
-    }  # fmt: skip
+        "alternative": one.alternative.name,
+        "quantity": quantity,
+        "index": index,
+        "equilibrium": found,
+        "reference": value,
+        "difference": difference,
+        "tolerance": tolerance,
+        "within": "yes" if within else "no",
+        "rule": rule,
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------- the folder
@@ -157,7 +194,9 @@ def _compare(
 def check_target(target: Path) -> None:
     """Refuse to replace a folder that is not one of our results. Raises DataError."""
     if target.exists() and not (target.is_dir() and (_is_ours(target) or not any(target.iterdir()))):
-        message = f"exists and was not written by {MADE_BY} (no {PROVENANCE} of ours in it); give another folder with --out"
+        message = (
+            f"exists and was not written by {MADE_BY} (no {PROVENANCE} of ours in it); give another folder with --out"
+        )
         raise DataError([Fault(str(target), message)])
 
 
@@ -168,7 +207,9 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def write(results: Results, changes: Mapping[str, Any], formulation: str | None, solver: str | None, figures: bool) -> None:
+def write(
+    results: Results, changes: Mapping[str, Any], formulation: str | None, solver: str | None, figures: bool
+) -> None:
     """Write the results folder: into a temporary one beside it, then moved into place."""
     target = results.folder
     assert target is not None
@@ -211,13 +252,17 @@ def _draw(results: Results, room: Path) -> list[str]:
     names = []
     for name, figure in draw(results.solved).items():
         for kind in ("png", "svg"):
-            figure.savefig(room / "figures" / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(
+                room / "figures" / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None
+            )
         plt.close(figure)
         names.append(name)
     return names
 
 
-def _provenance(results: Results, changes: Mapping[str, Any], formulation: str | None, solver: str | None) -> dict[str, Any]:
+def _provenance(
+    results: Results, changes: Mapping[str, Any], formulation: str | None, solver: str | None
+) -> dict[str, Any]:
     return {
         "made_by": MADE_BY,
         "version": _version(MADE_BY),
@@ -268,12 +313,17 @@ def verdicts(results: Results) -> pd.DataFrame:
     for one in results.solved:
         certificate = one.solution.certificate
         checks = certificate.checks
-        rows.append({
-            "alternative": one.alternative.name, "verdict": certificate.verdict,
-            f"regret [{results.case.currency}]": _largest(check.regret for check in checks),
-            "distance": _largest(check.distance for check in checks), "residual": _largest(check.residual for check in checks),
-            "unique": certificate.uniqueness.decisions, "route": one.solution.route.split(":")[0],
-        })  # fmt: skip
+        rows.append(
+            {
+                "alternative": one.alternative.name,
+                "verdict": certificate.verdict,
+                f"regret [{results.case.currency}]": _largest(check.regret for check in checks),
+                "distance": _largest(check.distance for check in checks),
+                "residual": _largest(check.residual for check in checks),
+                "unique": certificate.uniqueness.decisions,
+                "route": one.solution.route.split(":")[0],
+            }
+        )
     rows += [{"alternative": f.alternative.name, "verdict": f"{f.verdict}: {f.message}"} for f in results.failures]
     return pd.DataFrame(rows)
 
@@ -286,7 +336,12 @@ def _largest(values: Any) -> float:
 def behaviour(results: Results) -> pd.DataFrame:
     """Alternative, player, the prices it moves, what it takes as given."""
     rows = [
-        {"alternative": one.alternative.name, "player": check.name, "moves": _short(check.moves), "takes": _short(check.takes)}
+        {
+            "alternative": one.alternative.name,
+            "player": check.name,
+            "moves": _short(check.moves),
+            "takes": _short(check.takes),
+        }
         for one in results.solved
         for check in one.solution.certificate.checks
         if check.kind == "player"
@@ -295,21 +350,35 @@ def behaviour(results: Results) -> pd.DataFrame:
 
 
 def _short(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "") if names else "nothing"
+    return (
+        ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+        if names
+        else "nothing"
+    )
 
 
 def validation_summary(results: Results) -> pd.DataFrame:
-    """Per alternative and rule: how many numbers were compared, how many are within tolerance, the largest difference."""
+    """Per alternative and rule: how many numbers were compared, how many are within tolerance, the largest
+    difference."""
     table = results.tables["validation"]
     if table.empty:
-        return pd.DataFrame(columns=["alternative", "compared with", "numbers", "within", "largest relative difference"])
-    size = table["reference"].abs().groupby([table["alternative"], table["quantity"]]).transform("max").replace(0.0, 1.0)
+        return pd.DataFrame(
+            columns=["alternative", "compared with", "numbers", "within", "largest relative difference"]
+        )
+    size = (
+        table["reference"].abs().groupby([table["alternative"], table["quantity"]]).transform("max").replace(0.0, 1.0)
+    )
     table = table.assign(relative=table["difference"].abs() / size)
     rows = [
-        {"alternative": name, "compared with": rule, "numbers": len(part), "within": int((part["within"] == "yes").sum()),
-         "largest relative difference": part["relative"].max()}
+        {
+            "alternative": name,
+            "compared with": rule,
+            "numbers": len(part),
+            "within": int((part["within"] == "yes").sum()),
+            "largest relative difference": part["relative"].max(),
+        }
         for (name, rule), part in table.groupby(["alternative", "rule"], sort=False)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -332,5 +401,3 @@ def text(value: Any) -> str:
             return f"{value:.7g}"
         return f"{value:.1e}"
     return str(value)
-
-

@@ -14,7 +14,7 @@ from . import report
 from .case import Alternative, Case, read_case
 from .certificate import CYCLING, UNCERTIFIED
 from .data import Data, change
-from .errors import DataError, EquilibriumError, Fault, Infeasible, Refused, SolverMissing
+from .errors import DataError, Fault, Infeasible, Refused, SolverMissing
 from .market import Market
 from .solution import Solution, solve
 from .tables import did_you_mean
@@ -24,7 +24,8 @@ RESULTS = Path("results")
 
 @dataclass
 class Solved:
-    """One alternative with its answer: the case's data, the plain model at the answer, the solution and reported values."""
+    """One alternative with its answer: the case's data, the plain model at the answer, the solution and reported
+    values."""
 
     alternative: Alternative
     data: Data
@@ -52,7 +53,8 @@ class Failure:
 
 @dataclass
 class Results:
-    """What a run produced. ``tables`` are the files written (name without .csv); ``code`` is the command's exit code."""
+    """What a run produced. ``tables`` are the files written (name without .csv); ``code`` is the command's exit
+    code."""
 
     case: Case
     solved: list[Solved]
@@ -64,15 +66,23 @@ class Results:
 
 
 def run_case(
-    folder: str | Path, only: Sequence[str] = (), changes: Mapping[str, Any] | None = None, formulation: str | None = None,
-    solver: str | None = None, out: str | Path | None = None, figures: bool = True, strict: bool = False,
-    progress: Callable[[str], None] = lambda text: None, write: bool = True,
-) -> Results:  # fmt: skip
+    folder: str | Path,
+    only: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    formulation: str | None = None,
+    solver: str | None = None,
+    out: str | Path | None = None,
+    figures: bool = True,
+    strict: bool = False,
+    progress: Callable[[str], None] = lambda text: None,
+    write: bool = True,
+) -> Results:
     """Solve the alternatives of a case folder and write the results folder.
 
-    only: names of alternatives. changes: cells to replace, by address. formulation, solver: force a route. out: where to write
-    (default ``results/<market>/<case>``). strict: an answer certified only locally counts as a failure. progress: called with one
-    line before each step. Raises DataError for bad input, before anything is solved or written.
+    only: names of alternatives. changes: cells to replace, by address. formulation, solver: force a route. out: where
+    to write (default ``results/<market>/<case>``). strict: an answer certified only locally counts as a failure.
+    progress: called with one line before each step. Raises DataError for bad input, before anything is solved or
+    written.
     """
     began = time.perf_counter()
     case = read_case(folder)
@@ -98,9 +108,13 @@ def run_case(
 
 
 def solve_all(
-    market: Market, data: Data, alternatives: Iterable[Alternative], formulation: str | None = None, solver: str | None = None,
+    market: Market,
+    data: Data,
+    alternatives: Iterable[Alternative],
+    formulation: str | None = None,
+    solver: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
-) -> tuple[list[Solved], list[Failure]]:  # fmt: skip
+) -> tuple[list[Solved], list[Failure]]:
     """State, solve and certify each alternative; one that cannot be solved is a Failure and stops nobody else."""
     solved, failures = [], []
     for alternative in alternatives:
@@ -134,7 +148,8 @@ def solve_one(
 
 
 def exit_code(solved: Sequence[Solved], failures: Sequence[Failure], validation: pd.DataFrame, strict: bool) -> int:
-    """0 all certified, 1 uncertified, cycling or off its expected numbers, 3 solver missing, 4 refused or infeasible."""
+    """0 all certified, 1 uncertified, cycling or off its expected numbers, 3 solver missing, 4 refused or
+    infeasible."""
     codes = [failure.code for failure in failures]
     verdicts = {one.solution.certificate.verdict for one in solved}
     bad = {UNCERTIFIED, CYCLING} | ({"certified, local"} if strict else set())
@@ -151,7 +166,10 @@ def _chosen(case: Case, only: Sequence[str]) -> list[Alternative]:
     unknown = [name for name in only if name not in names]
     if unknown:
         raise DataError(
-            [Fault("--only", "no such alternative" + did_you_mean(n, names), value=n, allowed=", ".join(names)) for n in unknown],
+            [
+                Fault("--only", "no such alternative" + did_you_mean(n, names), value=n, allowed=", ".join(names))
+                for n in unknown
+            ],
             str(case.folder),
         )
     return [alternative for alternative in case.alternatives if not only or alternative.name in only]

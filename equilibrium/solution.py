@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
+from . import branches
+from .branches import Branch, Candidate
 from .certificate import Answer, Certificate, certify
 from .conditions import NotAffine, affine
 from .errors import Infeasible, Refused
-from . import branches
 from .formulations import best_response, complementarity, potential
-from .branches import Branch, Candidate
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
 from .players import Game, find_game
@@ -31,8 +31,9 @@ SOLVERS = tuple(complementarity.SOLVERS)
 class Solution:
     """The solved model with its certificate.
 
-    model: the model given, its Vars at the answer. multipliers: those of the players' constraints and shared rows (row, value), what
-    one more unit of slack is worth to whoever pays it. formulation, route: which way was taken and why. seconds: time by step.
+    model: the model given, its Vars at the answer. multipliers: those of the players' constraints and shared rows
+    (row, value), what one more unit of slack is worth to whoever pays it. formulation, route: which way was taken and
+    why. seconds: time by step.
     """
 
     model: pyo.ConcreteModel
@@ -42,30 +43,38 @@ class Solution:
 
     @property
     def outcome(self) -> Outcome:
+        """Why the solver stopped."""
         return self.answer.outcome
 
     @property
     def route(self) -> str:
+        """Formulation, solver and the reason for them, in words."""
         return f"{self.answer.formulation} with {self.outcome.solver}: {self.answer.reason}"
 
     @property
     def candidates(self) -> Sequence[Candidate]:
+        """What every branch gave, best first; empty where no player needed branches."""
         return self.answer.candidates
 
     @property
     def multipliers(self) -> pd.Series:
+        """Multiplier of every constraint by name: what one more unit of slack is worth to whoever pays it (>= 0 for
+        limits)."""
         mcp, z = self.answer.mcp, self.answer.z
         rows = {mcp.names[k]: z[k] for k in range(mcp.size) if isinstance(mcp.components[k], tuple)}
         value = mcp.F(z)
         for row, column, coefficient, side in mcp.absorbed:
-            rows[f"{row.name}{'' if side == 'equal' else '.' + side}"] = _bound_multiplier(mcp, z, value, column, coefficient, side)
+            rows[f"{row.name}{'' if side == 'equal' else '.' + side}"] = _bound_multiplier(
+                mcp, z, value, column, coefficient, side
+            )
         return pd.Series(rows, dtype=float, name="multiplier")
 
 
 def _bound_multiplier(
     mcp: MixedComplementarity, z: np.ndarray, value: np.ndarray, column: int, coefficient: float, side: str
 ) -> float:
-    """The multiplier of a limit that became a bound: what is left of the column's condition, if the bound is the one that binds."""
+    """The multiplier of a limit that became a bound: what is left of the column's condition, if the bound is the one
+    that binds."""
     at_lower, at_upper = z[column] == mcp.lower[column], z[column] == mcp.upper[column]
     if side == "equal":
         return float(value[column] / coefficient)
@@ -75,21 +84,25 @@ def _bound_multiplier(
 
 
 def solve(
-    model: pyo.ConcreteModel, formulation: str | None = None, solver: str | None = None,
+    model: pyo.ConcreteModel,
+    formulation: str | None = None,
+    solver: str | None = None,
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None = None,
-) -> Solution:  # fmt: skip
+) -> Solution:
     """Find an equilibrium of ``model`` and certify it.
 
     model: any ConcreteModel whose Blocks with an Objective are players. Only the values of its Vars change.
-    formulation: one of FORMULATIONS; chosen by what the conditions allow if not given. solver: one of SOLVERS, for the
-    formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every optimum.
-    Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing.
+    formulation: one of FORMULATIONS; chosen by what the conditions allow if not given. solver: one of SOLVERS, for
+    the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
+    optimum. Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing.
     """
     _known(formulation, solver)
     began = time.perf_counter()
     game = find_game(model)
     if len(game.stages) > 1:
-        raise Refused("this model declares an order of moves (Suffix 'stage'); leaders are not available in this version")
+        raise Refused(
+            "this model declares an order of moves (Suffix 'stage'); leaders are not available in this version"
+        )
     sorting = time.perf_counter() - began
     if branches_of is not None and formulation in (None, "branches"):
         answer, seconds = _by_branches(game, branches_of)
@@ -141,11 +154,15 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
         return Answer(game, mcp, z, outcome, formulation, "asked for")
     found = potential.find(mcp) if formulation in (None, "potential") and solver is None else None
     if formulation == "potential" and found is None:
-        raise Refused("there is no potential: the conditions of these players are not those of one convex quadratic programme")
+        raise Refused(
+            "there is no potential: the conditions of these players are not those of one convex quadratic programme"
+        )
     if found is not None:
         z, outcome = potential.solve(mcp, found)
         if outcome.ok or outcome.termination is Termination.UNBOUNDED or formulation == "potential":
-            return Answer(game, mcp, z, _feasible(outcome), "potential", "the conditions are those of one convex programme")
+            return Answer(
+                game, mcp, z, _feasible(outcome), "potential", "the conditions are those of one convex programme"
+            )
     z, outcome = complementarity.solve(mcp, solver)
     kind = "affine conditions without a potential" if mcp.is_affine else "nonlinear conditions"
     return Answer(game, mcp, z, _feasible(outcome), "complementarity", "asked for" if formulation else kind)
@@ -153,7 +170,9 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
 
 def _feasible(outcome: Outcome) -> Outcome:
     if outcome.termination is Termination.INFEASIBLE:
-        raise Infeasible(f"no decisions satisfy all constraints and clear the market ({outcome.message}); {outcome.advice}")
+        raise Infeasible(
+            f"no decisions satisfy all constraints and clear the market ({outcome.message}); {outcome.advice}"
+        )
     if outcome.termination is Termination.UNBOUNDED:
         raise Infeasible(f"the problem is unbounded: {outcome.advice}")
     return outcome
@@ -172,7 +191,8 @@ def _refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
         table = part.matrix[equal][:, decisions]
         if potential.convexified(hessian.tocsc(), part.vector[decisions], table, part.vector[equal]) is None:
             raise Refused(
-                f"the payoff of {player.name} is not concave in its own decisions, so its conditions of optimality also hold at "
+                f"the payoff of {player.name} is not concave in its own decisions, so its conditions of optimality "
+                "also hold at "
                 "saddles and wrong corners; give branches that contain every optimum, or a best response of its own"
             )
 
@@ -188,7 +208,9 @@ def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> 
         _write(answer)
         certificate = certify(answer)
         if certificate.verdict != "certified":
-            raise Refused(f"a branch of {game.players[0].name} was not solved to a certified optimum: {certificate.scope}")
+            raise Refused(
+                f"a branch of {game.players[0].name} was not solved to a certified optimum: {certificate.scope}"
+            )
         unique = certificate.uniqueness.decisions == "unique"
         return certificate.checks[0].proof, unique, time.perf_counter() - start
 
@@ -200,7 +222,10 @@ def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> 
     seconds = time.perf_counter() - began
     outcome = Outcome(Termination.SOLVED, f"best of {len(found)} branches", seconds, "each branch's own solver")
     reason = f"{game.players[0].name} is not concave; its optimum lies in one of {len(found)} concave branches"
-    return Answer(game, mcp, z, outcome, "branches", reason, tuple(found)), {"derive": derived, "solve": seconds - derived}
+    return Answer(game, mcp, z, outcome, "branches", reason, tuple(found)), {
+        "derive": derived,
+        "solve": seconds - derived,
+    }
 
 
 def _multipliers_at(mcp: MixedComplementarity) -> np.ndarray:
@@ -213,7 +238,7 @@ def _multipliers_at(mcp: MixedComplementarity) -> np.ndarray:
         else:
             z[k] = float(component.value)
     if multipliers:
-        column, row = mcp.scales(z)
+        column, _ = mcp.scales(z)
         inside = np.flatnonzero(
             (mcp.kind == DECISION) & (z - mcp.lower > 1e-9 * column) & (mcp.upper - z > 1e-9 * column)
         )

@@ -1,9 +1,10 @@
 """Is the answer the only one? A statement with its reason, or "not proved".
 
-If the players' conditions are monotone, two solutions x and y satisfy (x - y)'(F(x) - F(y)) = 0. Then the move from one to the other
-lies in the kernel of the symmetric part of the Jacobian at x, keeps every equality, and keeps every limit whose multiplier is
-positive at x. If only the zero move does all that, the decisions are unique. Prices that define themselves by an equality row are
-eliminated first; the signs of rows are those of ``conditions``, so how a row was written does not matter.
+If the players' conditions are monotone, two solutions x and y satisfy (x - y)'(F(x) - F(y)) = 0. Then the move from
+one to the other lies in the kernel of the symmetric part of the Jacobian at x, keeps every equality, and keeps every
+limit whose multiplier is positive at x. If only the zero move does all that, the decisions are unique. Prices that
+define themselves by an equality row are eliminated first; the signs of rows are those of ``conditions``, so how a row
+was written does not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pyomo.core.expr.calculus.derivatives import Modes, differentiate
 
 from .convexity import bounds
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
-from .players import Game
+from .players import Game, Player
 from .tolerances import CONVEX
 
 LARGEST = 1200
@@ -47,7 +48,9 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
     if not game.players:
         regular = np.linalg.matrix_rank(jacobian) == mcp.size
         word = "unique" if regular and mcp.is_affine else NOT_PROVED
-        return Uniqueness(word, word, "the rules are a regular linear system" if regular else "the rules do not settle everything")
+        return Uniqueness(
+            word, word, "the rules are a regular linear system" if regular else "the rules do not settle everything"
+        )
     decisions, rows, reduced = _reduce(mcp, jacobian)
     if not _skew(mcp, reduced, decisions, rows):
         return Uniqueness(NOT_PROVED, NOT_PROVED, "limits that depend on others' decisions")
@@ -62,13 +65,15 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
     unique = _only_zero_move(mcp, z, core, table, decisions, rows, equal)
     prices = _prices_settled(mcp, z, table, decisions, rows) if unique else False
     return Uniqueness(
-        "unique" if unique else NOT_PROVED, "unique" if prices else NOT_PROVED,
+        "unique" if unique else NOT_PROVED,
+        "unique" if prices else NOT_PROVED,
         reason + ("" if unique else "; the set of equilibria is convex"),
-    )  # fmt: skip
+    )
 
 
 def _reduce(mcp: MixedComplementarity, jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eliminate outside columns that their own rows determine (defined prices, rules): (decisions, other rows, matrix)."""
+    """Eliminate outside columns that their own rows determine (defined prices, rules): (decisions, other rows,
+    matrix)."""
     free = np.isneginf(mcp.lower) & np.isposinf(mcp.upper)
     outside = np.flatnonzero((mcp.kind == OUTSIDE) & free)
     block = jacobian[np.ix_(outside, outside)]
@@ -97,7 +102,9 @@ def _skew(mcp: MixedComplementarity, matrix: np.ndarray, decisions: np.ndarray, 
     return bool((factor[size > 0] > 0).all() and np.abs(seen - factor[:, None] * own).max() <= 1e-9 * largest)
 
 
-def _monotone(game: Game, mcp: MixedComplementarity, core: np.ndarray, equalities: np.ndarray, convex: list[str | None]) -> str | None:
+def _monotone(
+    game: Game, mcp: MixedComplementarity, core: np.ndarray, equalities: np.ndarray, convex: list[str | None]
+) -> str | None:
     """Why the conditions are monotone, or None."""
     symmetric = (core + core.T) / 2
     if mcp.is_affine:
@@ -125,9 +132,14 @@ def _lowest_on(symmetric: np.ndarray, equalities: np.ndarray) -> float:
 
 
 def _only_zero_move(
-    mcp: MixedComplementarity, z: np.ndarray, core: np.ndarray, table: np.ndarray, decisions: np.ndarray,
-    rows: np.ndarray, equal: np.ndarray,
-) -> bool:  # fmt: skip
+    mcp: MixedComplementarity,
+    z: np.ndarray,
+    core: np.ndarray,
+    table: np.ndarray,
+    decisions: np.ndarray,
+    rows: np.ndarray,
+    equal: np.ndarray,
+) -> bool:
     column, row = mcp.scales(z)
     value = mcp.F(z)
     held = equal | (z[rows] > 1e-7 * column[rows])
@@ -170,7 +182,8 @@ def _p_matrix(matrix: np.ndarray) -> bool:
 
 
 def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
-    """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all decisions."""
+    """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all
+    decisions."""
     variables = [v for player in game.players for v in player.decisions]
     box = decision_box(game)
     if len(variables) > largest or game.variables or not all(np.isfinite(pair).all() for pair in box):
@@ -178,9 +191,15 @@ def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
     entries = {}
     column = 0
     for player in game.players:
-        gradient = differentiate(player.sign * player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic)
+        gradient = differentiate(
+            player.sign * player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic
+        )
         for offset, derivative in enumerate(gradient):
-            row = differentiate(derivative, wrt_list=variables, mode=Modes.reverse_symbolic) if hasattr(derivative, "args") else []
+            row = (
+                differentiate(derivative, wrt_list=variables, mode=Modes.reverse_symbolic)
+                if hasattr(derivative, "args")
+                else []
+            )
             for j, entry in enumerate(row):
                 if hasattr(entry, "args") or entry != 0:
                     entries[column + offset, j] = entry
@@ -215,14 +234,15 @@ def _positive_everywhere(entries: dict, variables: list, box: list[tuple[float, 
 
 
 def decision_box(game: Game) -> list[tuple[float, float]]:
-    """For every decision an interval that contains its feasible values, from bounds and the player's own linear rows."""
+    """For every decision an interval that contains its feasible values, from bounds and the player's own linear
+    rows."""
     found = []
     for player in game.players:
         found.extend(player_box(player))
     return found
 
 
-def player_box(player, rounds: int = 3) -> list[tuple[float, float]]:
+def player_box(player: Player, rounds: int = 3) -> list[tuple[float, float]]:
     """Bounds of one player's decisions, tightened by its own rows with the others' Vars at their values."""
     from pyomo.repn import generate_standard_repn
 
@@ -242,7 +262,10 @@ def player_box(player, rounds: int = 3) -> list[tuple[float, float]]:
         for index, (k, c) in enumerate(terms):
             others_least = sum(least[:index] + least[index + 1 :]) + rest
             others_most = sum(most[:index] + most[index + 1 :]) + rest
-            ends = [(row.ub - others_least) / c if row.ub is not None else None, (row.lb - others_most) / c if row.lb is not None else None]
+            ends = [
+                (row.ub - others_least) / c if row.ub is not None else None,
+                (row.lb - others_most) / c if row.lb is not None else None,
+            ]
             if c < 0:
                 ends.reverse()
             if ends[0] is not None:

@@ -1,7 +1,7 @@
 """Each player in turn answers the others (Gauss-Seidel), until nobody moves or the profile comes back.
 
-Turns, not all at once: simultaneous answers cycle where turns converge. Only for games in which nothing but the players stands in
-the model: a price that clears a market is nobody's answer.
+Turns, not all at once: simultaneous answers cycle where turns converge. Only for games in which nothing but the
+players stands in the model: a price that clears a market is nobody's answer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def solve(mcp: MixedComplementarity, rounds: int = 500, tolerance: float = 1e-13
 
 
 def respond(part: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    """One player's answer with the rest given: its own convex programme where it is one, else Newton on its conditions."""
+    """One player's answer with the rest given: its own convex programme where it is one, else Newton on its
+    conditions."""
     found = potential.find(part)
     if found is not None:
         answer, outcome = potential.solve(part, found)

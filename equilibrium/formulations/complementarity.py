@@ -1,7 +1,7 @@
 """The joint conditions as they stand: every player's optimality together with what clears.
 
-Monotone affine problems are one convex quadratic programme whose optimum is zero; anything else goes to semismooth Newton, and
-what Newton leaves to Ipopt's homotopy with restarts.
+Monotone affine problems are one convex quadratic programme whose optimum is zero; anything else goes to semismooth
+Newton, and what Newton leaves to Ipopt's homotopy with restarts.
 """
 
 from __future__ import annotations
@@ -76,9 +76,14 @@ def _programme(mcp: MixedComplementarity, symmetric: sp.csc_array) -> highs.Prog
     row_upper = np.where(low, np.inf, -mcp.vector)
     hessian = sp.block_diag([2 * symmetric, sp.csc_array((len(both), len(both)))], format="csc")
     return highs.Programme(
-        sp.csc_array(hessian), gradient, rows, row_lower, row_upper,
-        np.concatenate([mcp.lower, np.zeros(len(both))]), np.concatenate([mcp.upper, np.full(len(both), np.inf)]),
-    )  # fmt: skip
+        sp.csc_array(hessian),
+        gradient,
+        rows,
+        row_lower,
+        row_upper,
+        np.concatenate([mcp.lower, np.zeros(len(both))]),
+        np.concatenate([mcp.upper, np.full(len(both), np.inf)]),
+    )
 
 
 def _newton(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:

@@ -34,7 +34,9 @@ def find(mcp: MixedComplementarity) -> Potential | None:
         return None
     variables = np.flatnonzero(mcp.kind == DECISION)
     rows = np.flatnonzero(mcp.kind != DECISION)
-    plain = (mcp.lower[rows] == 0) & np.isposinf(mcp.upper[rows]) | np.isneginf(mcp.lower[rows]) & np.isposinf(mcp.upper[rows])
+    plain = (mcp.lower[rows] == 0) & np.isposinf(mcp.upper[rows]) | np.isneginf(mcp.lower[rows]) & np.isposinf(
+        mcp.upper[rows]
+    )
     if not plain.all() or mcp.matrix[rows][:, rows].count_nonzero():
         return None
     factor = _row_factors(mcp, variables, rows)
@@ -52,14 +54,20 @@ def find(mcp: MixedComplementarity) -> Potential | None:
     if convex is None:
         return None
     programme = highs.Programme(
-        convex[0], convex[1], table, -vector[rows], np.where(equal, -vector[rows], np.inf),
-        mcp.lower[variables], mcp.upper[variables],
-    )  # fmt: skip
+        convex[0],
+        convex[1],
+        table,
+        -vector[rows],
+        np.where(equal, -vector[rows], np.inf),
+        mcp.lower[variables],
+        mcp.upper[variables],
+    )
     return Potential(programme, variables, rows, factor)
 
 
 def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, Outcome]:
-    """Solve the programme, climbing the regularisation ladder; each answer is judged by its own residual, after a polish."""
+    """Solve the programme, climbing the regularisation ladder; each answer is judged by its own residual, after a
+    polish."""
     best, best_error, outcome, failures = mcp.interior(), np.inf, None, []
     for value in highs.REGULARISATION:
         x, duals, attempt = highs.minimise(potential.programme, value)
@@ -80,7 +88,9 @@ def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, 
     if failures:
         return best, failures[0]
     assert outcome is not None
-    return best, replace(outcome, termination=Termination.FAILED, message=f"relative residual {best_error:.1e} after polish")
+    return best, replace(
+        outcome, termination=Termination.FAILED, message=f"relative residual {best_error:.1e} after polish"
+    )
 
 
 def convexified(
@@ -88,8 +98,8 @@ def convexified(
 ) -> tuple[sp.csc_array, np.ndarray] | None:
     """(H, c) of the same programme with H positive semidefinite, or None if it is not convex where its equalities hold.
 
-    A Hessian that is positive only along the equalities ``table x = right`` is lifted by a multiple of table'table, which
-    adds a constant on the feasible set.
+    A Hessian that is positive only along the equalities ``table x = right`` is lifted by a multiple of table'table,
+    which adds a constant on the feasible set.
     """
     if lowest_eigenvalue(hessian) >= 0:
         return hessian, gradient
@@ -105,7 +115,8 @@ def convexified(
 
 
 def lowest_eigenvalue(hessian: sp.csc_array) -> float:
-    """The lowest eigenvalue of a symmetric matrix, block by block; rounding below zero (relative 1e-9) counts as zero."""
+    """The lowest eigenvalue of a symmetric matrix, block by block; rounding below zero (relative 1e-9) counts as
+    zero."""
     n = hessian.shape[0]
     if n == 0:
         return 0.0
@@ -141,7 +152,9 @@ def _row_factors(mcp: MixedComplementarity, variables: np.ndarray, rows: np.ndar
 
 def _row(matrix: sp.csr_array, k: int) -> dict[int, float]:
     start, stop = matrix.indptr[k], matrix.indptr[k + 1]
-    return {int(j): float(v) for j, v in zip(matrix.indices[start:stop], matrix.data[start:stop], strict=True) if v != 0}
+    return {
+        int(j): float(v) for j, v in zip(matrix.indices[start:stop], matrix.data[start:stop], strict=True) if v != 0
+    }
 
 
 def _close(first: sp.csr_array, second: sp.csr_array) -> bool:

@@ -2,9 +2,9 @@
 
     minimise  x'Hx/2 + c'x   subject to   row_lower <= A x <= row_upper,   lower <= x <= upper
 
-The dual of a row is the change of the optimal cost for one more unit of its right-hand side.
-HiGHS looks only at the diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers
-check the conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
+The dual of a row is the change of the optimal cost for one more unit of its right-hand side. HiGHS looks only at the
+diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers check the
+conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Programme:
 
 
 def version() -> str:
+    """Version of HiGHS."""
     return highspy.Highs().version()
 
 
@@ -69,9 +70,14 @@ def minimise(
     highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
     highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
     model = _model(
-        sp.csc_array(hessian[:, free][free]), gradient[free], sp.csr_array(programme.rows[:, free]),
-        programme.row_lower - shift, programme.row_upper - shift, lower[free], upper[free],
-    )  # fmt: skip
+        sp.csc_array(hessian[:, free][free]),
+        gradient[free],
+        sp.csr_array(programme.rows[:, free]),
+        programme.row_lower - shift,
+        programme.row_upper - shift,
+        lower[free],
+        upper[free],
+    )
     status = highs.passModel(model)
     if status == highspy.HighsStatus.kError:
         return x, np.zeros(len(shift)), _outcome(Termination.FAILED, "HiGHS refused the programme", began)
@@ -83,20 +89,27 @@ def minimise(
         x[free] = solution.col_value
     elif termination is Termination.SOLVED and len(free):
         termination = Termination.FAILED
-    duals = np.array(solution.row_dual) if solution.dual_valid and len(solution.row_dual) == len(shift) else np.zeros(len(shift))
+    duals = (
+        np.array(solution.row_dual)
+        if solution.dual_valid and len(solution.row_dual) == len(shift)
+        else np.zeros(len(shift))
+    )
     return x, duals, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
 
 
 def _outcome(termination: Termination, message: str, began: float, highs: highspy.Highs | None = None) -> Outcome:
-    return Outcome(
-        termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version()
-    )
+    return Outcome(termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version())
 
 
 def _model(
-    hessian: sp.csc_array, gradient: np.ndarray, rows: sp.csr_array, row_lower: np.ndarray, row_upper: np.ndarray,
-    lower: np.ndarray, upper: np.ndarray,
-) -> highspy.HighsModel:  # fmt: skip
+    hessian: sp.csc_array,
+    gradient: np.ndarray,
+    rows: sp.csr_array,
+    row_lower: np.ndarray,
+    row_upper: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> highspy.HighsModel:
     model = highspy.HighsModel()
     lp = model.lp_
     lp.num_col_, lp.num_row_ = len(gradient), len(row_lower)

@@ -2,8 +2,8 @@
 
     F(z) = w - v,   (z - l) w <= t,   (u - z) v <= t,   w, v >= 0,   t = 1, 1e-2, ..., 1e-10
 
-Each step starts from the last one. Ipopt's own word is not used as proof: at pairs where both sides vanish it stops about sqrt(t)
-away whatever it reports, so every answer is polished and judged by its residual.
+Each step starts from the last one. Ipopt's own word is not used as proof: at pairs where both sides vanish it stops
+about sqrt(t) away whatever it reports, so every answer is polished and judged by its residual.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ STEPS = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10)
 
 
 def available() -> bool:
+    """Whether Ipopt (and ASL) can be used here."""
     from ..doctor import have_nonlinear
 
     return have_nonlinear()
@@ -47,10 +48,13 @@ def solve(
         if best_error <= 1e-9:
             break
     solved = Termination.SOLVED if best_error <= 1e-9 else Termination.LIMIT
-    return best, Outcome(solved, f"relative residual {best_error:.1e}", time.perf_counter() - began, "Ipopt", version(), count)
+    return best, Outcome(
+        solved, f"relative residual {best_error:.1e}", time.perf_counter() - began, "Ipopt", version(), count
+    )
 
 
 def version() -> str:
+    """Version of Ipopt."""
     import cyipopt
 
     return ".".join(map(str, cyipopt.IPOPT_VERSION))
@@ -67,14 +71,21 @@ def _homotopy(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
         lower = np.concatenate([np.zeros(mcp.size), np.full(m - mcp.size, -2e19)])
         problem = cyipopt.Problem(n, m, programme, programme.lower, programme.upper, lower, upper)
         options = {
-            "print_level": 0, "sb": "yes", "tol": 1e-9, "max_iter": 500, "bound_relax_factor": 0.0,
+            "print_level": 0,
+            "sb": "yes",
+            "tol": 1e-9,
+            "max_iter": 500,
+            "bound_relax_factor": 0.0,
             "hessian_approximation": "limited-memory",
-        }  # fmt: skip
+        }
         if t < 1:
             options |= {
-                "warm_start_init_point": "yes", "mu_init": max(1e-2 * t, 1e-11), "warm_start_bound_push": 1e-9,
-                "warm_start_slack_bound_push": 1e-9, "warm_start_mult_bound_push": 1e-9,
-            }  # fmt: skip
+                "warm_start_init_point": "yes",
+                "mu_init": max(1e-2 * t, 1e-11),
+                "warm_start_bound_push": 1e-9,
+                "warm_start_slack_bound_push": 1e-9,
+                "warm_start_mult_bound_push": 1e-9,
+            }
         for name, value in options.items():
             problem.add_option(name, value)
         try:

@@ -1,8 +1,8 @@
 """Semismooth Newton for mixed complementarity problems over a box, and the polish on the identified active set.
 
-The equations are those of Billups for a box, built from the Fischer-Burmeister function phi(a, b) = a + b - sqrt(a^2 + b^2):
-phi(z - l, F) with a lower bound only, -phi(u - z, -F) with an upper one only, phi(z - l, -phi(u - z, -F)) with both, F for
-free columns. Rows and columns are scaled first (Ruiz); positive factors keep complementarity.
+The equations are those of Billups for a box, built from the Fischer-Burmeister function phi(a, b) = a + b - sqrt(a^2
++ b^2): phi(z - l, F) with a lower bound only, -phi(u - z, -F) with an upper one only, phi(z - l, -phi(u - z, -F))
+with both, F for free columns. Rows and columns are scaled first (Ruiz); positive factors keep complementarity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ DENSE = 1500
 def solve(
     mcp: MixedComplementarity, start: np.ndarray | None = None, iterations: int = 300, tolerance: float = 1e-11
 ) -> tuple[np.ndarray, Outcome]:
-    """A solution of ``mcp`` from ``start``, polished. The outcome is SOLVED when the relative residual is at most 1e-9."""
+    """A solution of ``mcp`` from ``start``, polished. The outcome is SOLVED when the relative residual is at most
+    1e-9."""
     began = time.perf_counter()
     z = np.clip(mcp.interior() if start is None else start, mcp.lower, mcp.upper)
     if (mcp.lower > mcp.upper).any():

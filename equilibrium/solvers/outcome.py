@@ -41,8 +41,10 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
+        """Whether the solver reports success."""
         return self.termination is Termination.SOLVED
 
     @property
     def advice(self) -> str:
+        """What to try next, in one sentence; empty after success."""
         return ADVICE.get(self.termination, "")

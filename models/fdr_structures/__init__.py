@@ -1,19 +1,23 @@
 """Who should control flexible distribution resources?
 
-**Question.** Households have energy that can be taken in either of two periods. Somebody buys it for them. Depending on who
-that is (nobody, the distribution system operator, competing aggregators, a generator), how much of it is taken off-peak, and what does
-the system cost?
+**Question.** Households have energy that can be taken in either of two periods. Somebody buys it for them. Depending
+on who that is (nobody, the distribution system operator, competing aggregators, a generator), how much of it is taken
+off-peak, and what does the system cost?
 
-**Players, prices, order of moves** are stated in ``structures``, one function per structure: each is a plain Pyomo model. All move at
-once; the price is moved by every buyer in every structure except ``price_taking``. Passive households are a rule.
+**Players, prices, order of moves** are stated in ``structures``, one function per structure: each is a plain Pyomo
+model. All move at once; the price is moved by every buyer in every structure except ``price_taking``. Passive
+households are a rule.
 
-**Symbols.** x1 < x2 demand off-peak and peak, S flexible energy, s the part taken off-peak, C(q) = a q + b q^(2+sigma) the cost of
-the price-taking producers, P = C' the inverse supply, A aggregators with shares L_a, y the fixed output of a generator.
+**Symbols.** x1 < x2 demand off-peak and peak, S flexible energy, s the part taken off-peak, C(q) = a q + b
+q^(2+sigma) the cost of the price-taking producers, P = C' the inverse supply, A aggregators with shares L_a, y the
+fixed output of a generator.
 
-**Assumptions.** Demand is inelastic; the network does not bind; flexible energy costs nothing to move; fees are constants.
+**Assumptions.** Demand is inelastic; the network does not bind; flexible energy costs nothing to move; fees are
+constants.
 
-**Source.** T. P. Tangeras (2023), "Competition for flexible distribution resources in a 'smart' electricity distribution network",
-sections 2 and 3. Where its formulas or claims had to be corrected: ``docs/markets/fdr_structures.md``.
+**Source.** T. P. Tangeras (2023), "Competition for flexible distribution resources in a 'smart' electricity
+distribution network", sections 2 and 3. Where its formulas or claims had to be corrected:
+``docs/markets/fdr_structures.md``.
 """
 
 from __future__ import annotations
@@ -29,30 +33,56 @@ SHARES_SUM = 1e-9  # how far shares may be from one (a table of thirds written w
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 NETTED = Column(
-    "", "take the generator's fixed output off demand, so that costs compare with the generator/aggregator", kind=str,
-    default="no", choices=("no", "yes"),
-)  # fmt: skip
+    "",
+    "take the generator's fixed output off demand, so that costs compare with the generator/aggregator",
+    kind=str,
+    default="no",
+    choices=("no", "yes"),
+)
 AGGREGATORS = Column("", "number of aggregators", "A", kind=int, minimum=1, maximum=200, default=2)
 SEVERAL = Column("", "number of aggregators, the DSO's own included", "A", kind=int, minimum=2, maximum=200, default=2)
 
 PARAMETERS = {
     "flexible_energy": Column("MWh", "energy that may be taken in any period", "S", minimum=0, open_minimum=True),
     "cost_linear": Column("EUR/MWh", "linear cost of the producers", "a", default=0.0),
-    "cost_power": Column("EUR/MWh^(2+sigma)", "cost of the producers on q^(2+sigma)", "b", minimum=0, open_minimum=True),
-    "cost_exponent": Column("1", "convexity of supply: 0 linear, 1 quadratic", "sigma", minimum=0, maximum=1, default=0.0),
-    "dso_share": Column("1", "share of the flexible energy in the DSO's own aggregator", "L", minimum=0, maximum=1,
-                        open_minimum=True, open_maximum=True, default=0.5),
-    "generator_output": Column("MWh", "output of the price-taking generator in each period", "y", minimum=0, default=0.0),
-}  # fmt: skip
+    "cost_power": Column(
+        "EUR/MWh^(2+sigma)", "cost of the producers on q^(2+sigma)", "b", minimum=0, open_minimum=True
+    ),
+    "cost_exponent": Column(
+        "1", "convexity of supply: 0 linear, 1 quadratic", "sigma", minimum=0, maximum=1, default=0.0
+    ),
+    "dso_share": Column(
+        "1",
+        "share of the flexible energy in the DSO's own aggregator",
+        "L",
+        minimum=0,
+        maximum=1,
+        open_minimum=True,
+        open_maximum=True,
+        default=0.5,
+    ),
+    "generator_output": Column(
+        "MWh", "output of the price-taking generator in each period", "y", minimum=0, default=0.0
+    ),
+}
 
 DEMAND = Table(
-    "demand", "inflexible demand, net of renewables and imports: first off-peak, then peak", ("period",),
-    {"load": Column("MWh", "inflexible demand in the period", "x", minimum=0, open_minimum=True), "source": SOURCE}, minimum_rows=2,
-)  # fmt: skip
+    "demand",
+    "inflexible demand, net of renewables and imports: first off-peak, then peak",
+    ("period",),
+    {"load": Column("MWh", "inflexible demand in the period", "x", minimum=0, open_minimum=True), "source": SOURCE},
+    minimum_rows=2,
+)
 SHARES = Table(
-    "aggregators", "who aggregates what part of the flexible energy", ("aggregator",),
-    {"share": Column("1", "share of the flexible energy", "L_a", minimum=0, maximum=1, open_minimum=True), "source": SOURCE}, optional=True,
-)  # fmt: skip
+    "aggregators",
+    "who aggregates what part of the flexible energy",
+    ("aggregator",),
+    {
+        "share": Column("1", "share of the flexible energy", "L_a", minimum=0, maximum=1, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
 
 
 def check(data: Any) -> list[Fault]:
@@ -62,16 +92,34 @@ def check(data: Any) -> list[Fault]:
     if len(load) != 2:
         faults.append(Fault("demand.csv", f"this market has two periods, off-peak then peak; found {len(load)}"))
     elif not load.iloc[0] < load.iloc[1]:
-        faults.append(Fault("demand.csv", "the first period is off-peak and must have the smaller load", 3, "load",
-                            f"{load.iloc[0]:g} then {load.iloc[1]:g}", "a load above that of the first period"))  # fmt: skip
+        faults.append(
+            Fault(
+                "demand.csv",
+                "the first period is off-peak and must have the smaller load",
+                3,
+                "load",
+                f"{load.iloc[0]:g} then {load.iloc[1]:g}",
+                "a load above that of the first period",
+            )
+        )
     output = data.parameters["generator_output"]
     if output >= load.min():
-        faults.append(Fault("parameters.csv", "generator_output must leave demand for the other producers", None, "value",
-                            f"{output:g}", f"a number below the smallest load, {load.min():g} MWh"))  # fmt: skip
+        faults.append(
+            Fault(
+                "parameters.csv",
+                "generator_output must leave demand for the other producers",
+                None,
+                "value",
+                f"{output:g}",
+                f"a number below the smallest load, {load.min():g} MWh",
+            )
+        )
     if "aggregators" in data.tables:
         total = float(data.tables["aggregators"]["share"].sum())
         if abs(total - 1) > SHARES_SUM:
-            faults.append(Fault("aggregators.csv", "the shares do not sum to one", None, "share", f"{total:.12g}", "a sum of 1"))
+            faults.append(
+                Fault("aggregators.csv", "the shares do not sum to one", None, "share", f"{total:.12g}", "a sum of 1")
+            )
     return faults
 
 
@@ -85,20 +133,26 @@ STRUCTURES = {
     "passive": _structure("households see one average price and spread their energy evenly", structures.passive),
     "dso_aggregator": _structure("the DSO is the only aggregator", structures.dso_aggregator),
     "cournot": _structure(
-        "A aggregators with equal shares compete", structures.cournot, {"aggregators": AGGREGATORS, "netted": NETTED},
+        "A aggregators with equal shares compete",
+        structures.cournot,
+        {"aggregators": AGGREGATORS, "netted": NETTED},
         theorem="the best reply to the total falls in the total, so the total is unique (Proposition 3)",
     ),
     "shares": _structure(
-        "aggregators with given shares compete", structures.shares, needs=("aggregators",),
+        "aggregators with given shares compete",
+        structures.shares,
+        needs=("aggregators",),
         theorem="the best reply to the total falls in the total, so the total is unique",
     ),
     "mixed_own_dispatch": _structure(
-        "the DSO's aggregator and A - 1 rivals, each dispatching its own", structures.mixed_own_dispatch,
+        "the DSO's aggregator and A - 1 rivals, each dispatching its own",
+        structures.mixed_own_dispatch,
         {"aggregators": SEVERAL, "netted": NETTED},
         theorem="the best reply to the total falls in the total, so the total is unique",
     ),
     "mixed_dso_dispatch": _structure(
-        "the DSO dispatches its own and its rivals' load", structures.mixed_dso_dispatch,
+        "the DSO dispatches its own and its rivals' load",
+        structures.mixed_dso_dispatch,
         branches=structures.one_block_branches,
     ),
     "generator_aggregator": _structure(
@@ -108,12 +162,13 @@ STRUCTURES = {
     "regulated_generator": _structure(
         "the generator/aggregator with the regulatory payment", structures.regulated_generator, {}
     ),
-}  # fmt: skip
+}
 
 market = Market(
     name="fdr_structures",
     title="Who controls flexible distribution resources",
-    source="T. P. Tangeras (2023), Competition for flexible distribution resources in a 'smart' electricity distribution network",
+    source="T. P. Tangeras (2023), Competition for flexible distribution resources in a 'smart' electricity "
+    "distribution network",
     parameters=PARAMETERS,
     tables=(DEMAND, SHARES),
     structures=STRUCTURES,

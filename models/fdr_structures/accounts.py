@@ -33,7 +33,9 @@ def quantities(solved: Any) -> pd.DataFrame:
     best = benchmark(_key(solved.data), model.netted)
     rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
     rows.append(("bill", "", bill(model), "EUR"))
-    rows += [("payoff", f"player={player.name}", payoff(player), "EUR") for player in solved.solution.answer.game.players]
+    rows += [
+        ("payoff", f"player={player.name}", payoff(player), "EUR") for player in solved.solution.answer.game.players
+    ]
     if model.component("payment") is not None:
         paid = pyo.value(model.payment)
     else:  # what the regulation of Proposition 7 would pay at this structure's load
@@ -64,10 +66,11 @@ def bill(model: Any) -> float:
 
 
 def accounts(solved: Any) -> pd.DataFrame:
-    """Columns party, item, value, unit. Payments (positive: received) between parties add up to zero; costs are real resources.
+    """Columns party, item, value, unit. Payments (positive: received) between parties add up to zero; costs are real
+    resources.
 
-    Whoever buys the flexible energy pays the producers and the generator at the uniform prices; a fee between households and
-    aggregators is a constant that changes nothing and is left out, except the regulated one.
+    Whoever buys the flexible energy pays the producers and the generator at the uniform prices; a fee between
+    households and aggregators is a constant that changes nothing and is left out, except the regulated one.
     """
     model = solved.model
     price = {t: pyo.value(model.price[t]) for t in model.period}
@@ -82,7 +85,10 @@ def accounts(solved: Any) -> pd.DataFrame:
     rows.append(("fixed generator", "payment", sum(price[t] * fixed[t] for t in price), "EUR"))
     if model.component("payment") is not None:
         buyer = next(iter(_buyers(model)))
-        rows += [(buyer, "regulatory payment", pyo.value(model.payment), "EUR"), (buyer, "fee", pyo.value(model.fee), "EUR")]
+        rows += [
+            (buyer, "regulatory payment", pyo.value(model.payment), "EUR"),
+            (buyer, "fee", pyo.value(model.fee), "EUR"),
+        ]
         rows += [("regulator", "regulatory payment", -pyo.value(model.payment), "EUR")]
         rows += [("flexible households", "fee", -pyo.value(model.fee), "EUR")]
     return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])
@@ -94,9 +100,12 @@ def _buyers(model: Any) -> dict[str, Any]:
     if several:
         return {f"aggregator {name}": load for name, load in several.items()}
     for name, party in (
-        ("planner", "flexible households"), ("households", "flexible households"), ("dso", "dso"),
-        ("aggregator", "regulated aggregator"), ("generator", "generator as aggregator"),
-    ):  # fmt: skip
+        ("planner", "flexible households"),
+        ("households", "flexible households"),
+        ("dso", "dso"),
+        ("aggregator", "regulated aggregator"),
+        ("generator", "generator as aggregator"),
+    ):
         block = model.component(name)
         if block is not None:
             return {party: block.load}
@@ -127,7 +136,8 @@ class Benchmark:
 
 @lru_cache(maxsize=64)
 def benchmark(key: Any, netted: bool) -> Benchmark:
-    """The efficient plan on the same residual demand, solved and certified. Raises RuntimeError where it is not certified."""
+    """The efficient plan on the same residual demand, solved and certified. Raises RuntimeError where it is not
+    certified."""
     model = structures.efficient(key.data, "yes" if netted else "no")
     solution = solve(model)
     if not solution.certificate.ok:

@@ -1,17 +1,18 @@
 """Who controls the flexible resources: one function per structure, each a plain Pyomo model.
 
 Common to all. Inflexible demand x_t (net of renewables and imports) in each period t; flexible energy S that must be
-bought over the periods together; producers with inverse supply P. Whoever buys decides ``load[t]``, the flexible energy taken in t,
-with sum_t load[t] = its energy. Output is q_t = x_t + all flexible load, the price p_t = P(q_t).
+bought over the periods together; producers with inverse supply P. Whoever buys decides ``load[t]``, the flexible
+energy taken in t, with sum_t load[t] = its energy. Output is q_t = x_t + all flexible load, the price p_t = P(q_t).
 
-Who moves the price: where ``price`` is an Expression of the loads, buyers know that they move it along the producers' supply; in
-``price_taking`` it is a Var that clears the market, and everybody takes it as given.
+Who moves the price: where ``price`` is an Expression of the loads, buyers know that they move it along the producers'
+supply; in ``price_taking`` it is a Var that clears the market, and everybody takes it as given.
 
-On one residual demand (``netted = yes``) the price-taking generator's fixed output y is taken off demand in every structure, as it
-must be before costs are compared with the integrated generator/aggregator (Propositions 5 and 6).
+On one residual demand (``netted = yes``) the price-taking generator's fixed output y is taken off demand in every
+structure, as it must be before costs are compared with the integrated generator/aggregator (Propositions 5 and 6).
 
-Source: T. P. Tangeras (2023), "Competition for flexible distribution resources in a 'smart' electricity distribution network",
-sections 2 and 3. Deviations: the paper has a = 0 in the cost; decisions are written as loads by period (s = load off-peak).
+Source: T. P. Tangeras (2023), "Competition for flexible distribution resources in a 'smart' electricity distribution
+network", sections 2 and 3. Deviations: the paper has a = 0 in the cost; decisions are written as loads by period (s =
+load off-peak).
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def efficient(data: Any, netted: str = "no") -> pyo.ConcreteModel:
 def price_taking(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     """Households and producers take prices that clear each period (Corollary 1).
 
-    Households: min sum_t p_t load_t. Producers: max sum_t p_t q_t - C(q_t). Clearing: q_t - x_t - load_t >= 0 _|_ p_t >= 0.
+    Households: min sum_t p_t load_t. Producers: max sum_t p_t q_t - C(q_t). Clearing: q_t - x_t - load_t >= 0 _|_ p_t
+    >= 0.
     """
     model = setting(data, netted)
     model.price = pyo.Var(model.period)
@@ -92,7 +94,9 @@ def price_taking(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     )
     model.clearing = Complementarity(
         model.period,
-        rule=lambda m, t: complements(m.producers.output[t] - m.residual_demand[t] - m.households.load[t] >= 0, m.price[t] >= 0),
+        rule=lambda m, t: complements(
+            m.producers.output[t] - m.residual_demand[t] - m.households.load[t] >= 0, m.price[t] >= 0
+        ),
     )
     model.flexible_load = pyo.Expression(model.period, rule=lambda m, t: m.households.load[t])
     model.output = pyo.Expression(model.period, rule=lambda m, t: m.producers.output[t])
@@ -152,12 +156,16 @@ def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
         model.share = data.param("aggregators", "share")
 
     return _aggregators(
-        data, netted, {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index}, prepare
+        data,
+        netted,
+        {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index},
+        prepare,
     )
 
 
 def mixed_own_dispatch(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
-    """The DSO owns one aggregator with share L, A - 1 rivals share the rest equally; each dispatches its own (section 3.3)."""
+    """The DSO owns one aggregator with share L, A - 1 rivals share the rest equally; each dispatches its own (section
+    3.3)."""
     energy: dict[str, Any] = {"dso": lambda m: m.dso_share * m.flexible_energy}
     for k in range(aggregators - 1):
         energy[f"rival {k + 1}"] = lambda m: (1 - m.dso_share) * m.flexible_energy / (aggregators - 1)
@@ -172,7 +180,8 @@ def _with_share(data: Any) -> Any:
 
 
 def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
-    """The DSO owns share L and dispatches its own load d and its rivals' load r (Proposition 4): min sum_t P(x_t + d_t + r_t) d_t.
+    """The DSO owns share L and dispatches its own load d and its rivals' load r (Proposition 4): min sum_t P(x_t +
+    d_t + r_t) d_t.
 
     Rivals are not players. The payoff is not concave in (d, r) together; see ``one_block_branches``.
     """
@@ -190,16 +199,18 @@ def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
 def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     """All of the rivals' energy in one period: every optimum of the DSO with two periods is on one of these branches.
 
-    Proof, with d and r the loads off-peak, S and R the two energies and Omega minus the DSO's bill. (1) d and r both strictly inside:
-    at a stationary point Omega_rr = -P1''d - P2''(S-d) and the determinant of the Hessian is -(P1' + P2')^2 < 0, a saddle.
-    (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So r is 0 or R in every optimum. On each
-    branch the bill is a sum of P(q_t) d_t, convex in d. For linear supply Omega is linear in r for given d, and the
-    argument holds for any number of periods: some optimum has r at a vertex of its simplex.
+    Proof, with d and r the loads off-peak, S and R the two energies and Omega minus the DSO's bill. (1) d and r both
+    strictly inside: at a stationary point Omega_rr = -P1''d - P2''(S-d) and the determinant of the Hessian is -(P1' +
+    P2')^2 < 0, a saddle. (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So
+    r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d. For linear supply Omega
+    is linear in r for given d, and the argument holds for any number of periods: some optimum has r at a vertex of
+    its simplex.
     """
     rivals = model.dso.rivals
     energy = pyo.value(rivals.energy)
     return [
-        Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period]) for t in model.period
+        Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period])
+        for t in model.period
     ]
 
 
@@ -212,9 +223,7 @@ def generator_aggregator(data: Any) -> pyo.ConcreteModel:
     model.generator = pyo.Block()
     buyer(model, model.generator, model.flexible_energy)
     supply_at(model, lambda t: model.generator.load[t])
-    model.generator.net_sale = pyo.Expression(
-        model.period, rule=lambda b, t: model.generator_output - b.load[t]
-    )
+    model.generator.net_sale = pyo.Expression(model.period, rule=lambda b, t: model.generator_output - b.load[t])
     model.generator.maximise_revenue = pyo.Objective(
         expr=sum(model.price[t] * model.generator.net_sale[t] for t in model.period), sense=pyo.maximize
     )
@@ -224,8 +233,9 @@ def generator_aggregator(data: Any) -> pyo.ConcreteModel:
 def _regulate(model: pyo.ConcreteModel, own_sale: Any, name: str) -> pyo.ConcreteModel:
     """A monopoly aggregator that is paid R (Proposition 7), and the regulator that works out the efficient plan.
 
-    R(s) is the integral from s to the efficient s* of P'(q2)(S-u) - P'(q1)u, which is [bill - cost](s) - [bill - cost](s*): the
-    aggregator is paid its market power back and so bears the system cost. With a generator's own output y, loads are net of y.
+    R(s) is the integral from s to the efficient s* of P'(q2)(S-u) - P'(q1)u, which is [bill - cost](s) - [bill -
+    cost](s*): the aggregator is paid its market power back and so bears the system cost. With a generator's own
+    output y, loads are net of y.
     """
     model.regulator = pyo.Block()
     buyer(model, model.regulator, model.flexible_energy)
@@ -241,10 +251,10 @@ def _regulate(model: pyo.ConcreteModel, own_sale: Any, name: str) -> pyo.Concret
     supply_at(model, lambda t: block.load[t])
     block.bill = pyo.Expression(expr=sum(model.price[t] * (block.load[t] - own_sale) for t in model.period))
     model.planned_bill = pyo.Expression(expr=sum(model.planned_price[t] * (plan[t] - own_sale) for t in model.period))
-    model.payment = pyo.Expression(
-        expr=(block.bill - model.system_cost) - (model.planned_bill - model.planned_cost)
+    model.payment = pyo.Expression(expr=(block.bill - model.system_cost) - (model.planned_bill - model.planned_cost))
+    model.fee = pyo.Expression(
+        expr=sum(model.planned_price[t] for t in model.period) * model.flexible_energy / len(model.period)
     )
-    model.fee = pyo.Expression(expr=sum(model.planned_price[t] for t in model.period) * model.flexible_energy / len(model.period))
     block.maximise_profit = pyo.Objective(expr=model.fee - block.bill + model.payment, sense=pyo.maximize)
     return model
 

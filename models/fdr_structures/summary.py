@@ -1,4 +1,5 @@
-"""Tables across the alternatives of a case: the comparison, the ranking of Proposition 6, the mixed structure's threshold."""
+"""Tables across the alternatives of a case: the comparison, the ranking of Proposition 6, the mixed structure's
+threshold."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ TIE = 1e-9  # relative difference of costs below which structures are called equ
 
 
 def tables(solved: Sequence[Any]) -> dict[str, pd.DataFrame]:
-    """``comparison`` (shown at the end of a run), ``ranking`` by residual demand, ``threshold`` where a mixed structure is there."""
+    """``comparison`` (shown at the end of a run), ``ranking`` by residual demand, ``threshold`` where a mixed
+    structure is there."""
     found = {"comparison": comparison(solved), "ranking": ranking(solved)}
     if any(one.alternative.structure == "mixed_dso_dispatch" for one in solved):
         found["threshold"] = threshold(solved)
@@ -26,16 +28,18 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     for one in solved:
         get = one.value
         first, last = one.model.period.first(), one.model.period.last()
-        rows.append({
-            "alternative": one.alternative.name,
-            "demand": "net of generator" if one.model.netted else "gross",
-            "off-peak load [MWh]": get("flexible load", f"period={first}"),
-            f"price {first} [EUR/MWh]": get("price", f"period={first}"),
-            f"price {last} [EUR/MWh]": get("price", f"period={last}"),
-            "system cost [EUR]": get("system cost"),
-            "loss [EUR]": get("loss against efficient"),
-            "bill [EUR]": get("bill"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "alternative": one.alternative.name,
+                "demand": "net of generator" if one.model.netted else "gross",
+                "off-peak load [MWh]": get("flexible load", f"period={first}"),
+                f"price {first} [EUR/MWh]": get("price", f"period={first}"),
+                f"price {last} [EUR/MWh]": get("price", f"period={last}"),
+                "system cost [EUR]": get("system cost"),
+                "loss [EUR]": get("loss against efficient"),
+                "bill [EUR]": get("bill"),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -49,29 +53,38 @@ def ranking(solved: Sequence[Any]) -> pd.DataFrame:
             cost = one.value("system cost")
             if last is None or cost - last > TIE * abs(cost):
                 rank, last = place, cost
-            rows.append({
-                "demand": "net of generator" if netted else "gross", "rank": rank, "alternative": one.alternative.name,
-                "off-peak load [MWh]": one.value("flexible load", f"period={one.model.period.first()}"),
-                "system cost [EUR]": cost,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "demand": "net of generator" if netted else "gross",
+                    "rank": rank,
+                    "alternative": one.alternative.name,
+                    "off-peak load [MWh]": one.value("flexible load", f"period={one.model.period.first()}"),
+                    "system cost [EUR]": cost,
+                }
+            )
     return pd.DataFrame(rows, columns=["demand", "rank", "alternative", "off-peak load [MWh]", "system cost [EUR]"])
 
 
 def threshold(solved: Sequence[Any]) -> pd.DataFrame:
-    """L-hat, the DSO share below which the mixed structure takes less off-peak than passive households: solved and by formula.
+    """L-hat, the DSO share below which the mixed structure takes less off-peak than passive households: solved and by
+    formula.
 
     Columns: demand, root over certified equilibria, formula, the case's own DSO share.
     """
     rows = []
     for netted in (False, True):
-        group = [one for one in solved if one.alternative.structure == "mixed_dso_dispatch" and one.model.netted == netted]
+        group = [
+            one for one in solved if one.alternative.structure == "mixed_dso_dispatch" and one.model.netted == netted
+        ]
         if not group:
             continue
         data = group[0].data
-        rows.append({
-            "demand": "net of generator" if netted else "gross",
-            "L-hat, equilibrium": group[0].value("threshold share"),
-            "L-hat, formula": theory.threshold_share(theory.setting(data, netted)),
-            "DSO share L": data.parameters["dso_share"],
-        })  # fmt: skip
+        rows.append(
+            {
+                "demand": "net of generator" if netted else "gross",
+                "L-hat, equilibrium": group[0].value("threshold share"),
+                "L-hat, formula": theory.threshold_share(theory.setting(data, netted)),
+                "DSO share L": data.parameters["dso_share"],
+            }
+        )
     return pd.DataFrame(rows)

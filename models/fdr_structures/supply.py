@@ -3,8 +3,8 @@
     C(q) = a q + b q^(2+sigma),    P(q) = a + b (2+sigma) q^(1+sigma)        q in MWh, C in EUR, P in EUR/MWh
 
 with a = cost_linear, b = cost_power > 0, sigma = cost_exponent in [0, 1] (the paper has a = 0). Supply is linear for
-sigma = 0 and convex for sigma > 0. Powers are written as (q^2 + 1e-18)^(.), which has a value and derivatives for every q (a plain
-fractional power has none at or below zero) and differs from q^(.) by less than 1e-16.
+sigma = 0 and convex for sigma > 0. Powers are written as (q^2 + 1e-18)^(.), which has a value and derivatives for
+every q (a plain fractional power has none at or below zero) and differs from q^(.) by less than 1e-16.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What theory says of each structure, to hold beside the equilibrium: it validates, it is never used to find one.
 
-Two periods, off-peak and peak, with demands x1 < x2 (net of the generator where a structure is netted), D = x2 - x1, flexible energy S,
-s = load off-peak. For sigma = 0 and 1 there are closed forms; otherwise each structure has one condition in one unknown, whose
-root is bracketed. Equation and proposition numbers are those of the paper; corrections are listed in the market's docs page.
+Two periods, off-peak and peak, with demands x1 < x2 (net of the generator where a structure is netted), D = x2 - x1,
+flexible energy S, s = load off-peak. For sigma = 0 and 1 there are closed forms; otherwise each structure has one
+condition in one unknown, whose root is bracketed. Equation and proposition numbers are those of the paper;
+corrections are listed in the market's docs page.
 """
 
 from __future__ import annotations
@@ -28,18 +29,22 @@ class Supply:
     sigma: float
 
     def cost(self, q: float) -> float:
+        """C(q), EUR."""
         return self.a * q + self.b * q ** (2 + self.sigma)
 
     def price(self, q: float) -> float:
+        """P(q), EUR/MWh."""
         return self.a + self.b * (2 + self.sigma) * q ** (1 + self.sigma)
 
     def slope(self, q: float) -> float:
+        """P'(q), EUR/MWh per MWh."""
         return self.b * (2 + self.sigma) * (1 + self.sigma) * q**self.sigma
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Numbers of one structure: supply, demands x1 < x2, flexible energy S, DSO share L, generator output y (0: not netted)."""
+    """Numbers of one structure: supply, demands x1 < x2, flexible energy S, DSO share L, generator output y (0: not
+    netted)."""
 
     supply: Supply
     x1: float
@@ -50,22 +55,23 @@ class Setting:
 
     @property
     def D(self) -> float:
+        """Demand swing, MWh."""
         return self.x2 - self.x1
 
-    @property
-    def closed(self) -> bool:
-        return self.supply.sigma in (0.0, 1.0)
-
     def system_cost(self, s: float) -> float:
+        """K(s), EUR."""
         return self.supply.cost(self.x1 + s) + self.supply.cost(self.x2 + self.S - s)
 
     def prices(self, s: float) -> tuple[float, float]:
+        """P(q1), P(q2) at load s off-peak."""
         return self.supply.price(self.x1 + s), self.supply.price(self.x2 + self.S - s)
 
     def slopes(self, s: float) -> tuple[float, float]:
+        """P'(q1), P'(q2) at load s off-peak."""
         return self.supply.slope(self.x1 + s), self.supply.slope(self.x2 + self.S - s)
 
     def cap(self, e: float) -> float:
+        """S/2 + min(e, S/2): a shift e away from even loads, capped."""
         return self.S / 2 + min(e, self.S / 2)
 
 
@@ -76,8 +82,12 @@ def setting(data: Any, netted: bool) -> Setting:
     output = p["generator_output"]
     return Setting(
         Supply(p["cost_linear"], p["cost_power"], p["cost_exponent"]),
-        x1 - (output if netted else 0.0), x2 - (output if netted else 0.0), p["flexible_energy"], p["dso_share"], output,
-    )  # fmt: skip
+        x1 - (output if netted else 0.0),
+        x2 - (output if netted else 0.0),
+        p["flexible_energy"],
+        p["dso_share"],
+        output,
+    )
 
 
 def root(condition: Callable[[float], float], low: float, high: float) -> float:
@@ -86,7 +96,9 @@ def root(condition: Callable[[float], float], low: float, high: float) -> float:
         return low
     if condition(high) >= 0:
         return high
-    return float(brentq(condition, low, high, xtol=1e-15 * max(high, 1e-300), rtol=4 * np.finfo(float).eps, maxiter=500))
+    return float(
+        brentq(condition, low, high, xtol=1e-15 * max(high, 1e-300), rtol=4 * np.finfo(float).eps, maxiter=500)
+    )
 
 
 def efficient(m: Setting) -> float:
@@ -110,7 +122,8 @@ def cournot(m: Setting, A: float) -> float:
 
 
 def with_shares(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
-    """A.5 for arbitrary shares: s_a = clip([P2 - P1 + P2' L_a S]/(P1' + P2'), 0, L_a S), where the total is the sum of the s_a."""
+    """A.5 for arbitrary shares: s_a = clip([P2 - P1 + P2' L_a S]/(P1' + P2'), 0, L_a S), where the total is the sum
+    of the s_a."""
 
     def responses(s: float) -> dict[str, float]:
         (p1, p2), (d1, d2) = m.prices(s), m.slopes(s)
@@ -122,7 +135,8 @@ def with_shares(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _equal_shifts(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
-    """Linear supply: everybody shifts the same m unless capped; m + sum_a min(m, L_a S/2) = D/2 by capping the smallest first."""
+    """Linear supply: everybody shifts the same m unless capped; m + sum_a min(m, L_a S/2) = D/2 by capping the
+    smallest first."""
     halves = sorted(L * m.S / 2 for L in shares.values())
     shift = 0.0
     for k in range(len(halves) + 1):  # the k smallest are capped
@@ -219,10 +233,12 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
             rows.append(("regulatory payment", "", 0.0, CLOSED))
     p1, p2 = m.prices(s)
     rows += [
-        ("flexible load", f"period={off_peak}", s, rule), ("flexible load", f"period={peak}", m.S - s, rule),
-        ("price", f"period={off_peak}", p1, rule), ("price", f"period={peak}", p2, rule),
+        ("flexible load", f"period={off_peak}", s, rule),
+        ("flexible load", f"period={peak}", m.S - s, rule),
+        ("price", f"period={off_peak}", p1, rule),
+        ("price", f"period={peak}", p2, rule),
         ("system cost", "", m.system_cost(s), rule),
-    ]  # fmt: skip
+    ]
     if structure == "regulated":
         q1, q2 = m.prices(efficient(m))
         rows.append(("payoff", "player=aggregator", (q2 - q1) * (efficient(m) - m.S / 2), CLOSED))
