@@ -90,11 +90,9 @@ def act(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Solve the case and print what a person wants to see."""
-    from rich.console import Console
-
     from equilibrium.run import run_case
 
-    console = Console(quiet=options.quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = paper(options.quiet)
     began = time.perf_counter()
     with Progress(console) as progress:
         results = run_case(
@@ -112,6 +110,13 @@ def run(options: argparse.Namespace) -> int:
     for failure in results.failures:
         print(f"{failure.alternative.name}: {failure.verdict}: {failure.message}", file=sys.stderr)
     return results.code
+
+
+def paper(quiet: bool = False) -> Any:
+    """Where output goes: the terminal as wide as it is, a file or pipe with room for whole tables."""
+    from rich.console import Console
+
+    return Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 class Progress:
@@ -148,29 +153,26 @@ def changes(settings: list[str]) -> dict[str, str]:
 
 
 def show(console: Any, results: Any, seconds: float, options: argparse.Namespace) -> None:
-    """Comparison, verdicts, where the files are."""
+    """One comparison with verdicts, what the certificates and the validation say, where the files are."""
     from equilibrium import report
 
     case = results.case
-    console.print(f"[bold]{case.title}[/bold]  ({case.market.title})")
-    if "comparison" in results.tables:
-        print_table(console, results.tables["comparison"], "What each structure gives")
-    print_table(console, report.verdicts(results), "Certificate")
+    console.print(f"[bold]{case.title}[/bold]\n{case.market.title}; {len(results.solved)} alternatives\n")
+    print_table(console, report.overview(results))
+    console.print(report.certificate_line(results))
     validation = report.validation_summary(results)
     if len(validation):
         inside, total = int(validation["within"].sum()), int(validation["numbers"].sum())
-        worst = report.text(float(validation["largest relative difference"].max()))
+        worst = float(validation["largest relative difference"].max())
         console.print(
-            f"Against theory and expected numbers: {inside} of {total} within tolerance, largest relative "
-            f"difference {worst}."
+            f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"[yellow]{one.alternative.name}: {warning}[/yellow]")
     if options.timing:
         show_timing(console, results, seconds)
-    where = results.folder / "report.md"
-    console.print(f"Prices each player moves or takes, accounts and figures: {where}  ({seconds:.1f} s)")
+    console.print(f"Report, tables and figures: {results.folder}/report.md ({seconds:.1f} s)")
 
 
 def show_timing(console: Any, results: Any, total: float) -> None:
@@ -186,17 +188,18 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     )
 
 
-def print_table(console: Any, table: Any, title: str) -> None:
+def print_table(console: Any, table: Any, title: str | None = None) -> None:
     """A DataFrame as a table for reading."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from equilibrium import report
 
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in table.dtypes.items():
-        shown.add_column(str(name), justify="right" if kind.kind in "fi" else "left", no_wrap=False)
-    for row in table.itertuples(index=False):
-        shown.add_row(*(report.text(value) for value in row))
+        shown.add_column(str(name), justify="right" if kind.kind in "fi" else "left", no_wrap=name == "alternative")
+    for row in report.readable(table).itertuples(index=False):
+        shown.add_row(*row)
     console.print(shown)
 
 
@@ -215,10 +218,21 @@ def show_list() -> int:
     return 0
 
 
+def one_row_per_option(table: Any) -> Any:
+    """The schema for reading: an option that several structures share stands once, with their names."""
+    columns = [name for name in table.columns if name not in ("where", "key")]
+    text = table.assign(default=[("required" if v is None else v) for v in table["default"].astype(object)]).astype(str)
+    options = text["where"].str.startswith("options of ")
+    shared = text[options].assign(where=text["where"].str.removeprefix("options of "))
+    shared = shared.groupby(columns, sort=False)["where"].agg(", ".join).reset_index()
+    shared["where"] = "option of " + shared["where"]
+    import pandas as pd
+
+    return pd.concat([text[~options], shared])[["where", *columns]]
+
+
 def describe(name: str, as_json: bool) -> int:
     """What the tables of a market hold."""
-    from rich.console import Console
-
     from equilibrium.catalogue import find_market
     from equilibrium.tables import describe as table_of
     from equilibrium.tables import describe_as_dict
@@ -227,8 +241,7 @@ def describe(name: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(describe_as_dict(market), indent=2))
     else:
-        table = table_of(market)
-        print_table(Console(highlight=False, soft_wrap=not sys.stdout.isatty()), table.fillna("required"), market.title)
+        print_table(paper(), one_row_per_option(table_of(market)), market.title)
     return 0
 
 

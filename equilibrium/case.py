@@ -20,7 +20,7 @@ import pandas as pd
 from .catalogue import find_market
 from .data import Data, change, check_market, trace
 from .errors import DataError, Fault
-from .market import Column, Market, Structure, Table
+from .market import CURRENCY, Column, Market, Structure, Table, in_currency
 from .tables import (
     Record,
     Sheet,
@@ -123,6 +123,7 @@ def read_case(folder: str | Path, market_lookup: Callable[[str], Market] = find_
     market = _look_up(settings.pop("market", ""), market_lookup, faults)
     if market is None:
         raise DataError(faults, str(folder))
+    market = in_currency(market, _currency(settings, faults))
     sheets = _read_sheets(files, present, market, faults)
     parameters = _check_parameters(sheets.get("parameters"), market, faults)
     tables = _check_tables(sheets, market, faults)
@@ -200,6 +201,15 @@ def _look_up(name: str, market_lookup: Callable[[str], Market], faults: list[Fau
     except DataError as error:
         faults += [replace(fault, file="case.toml", column="market") for fault in error.faults]
         return None
+
+
+def _currency(settings: Mapping[str, str], faults: list[Fault]) -> str:
+    """The currency of the case, a short word; that of the market's own units where it is missing or wrong."""
+    currency = settings.get("currency", CURRENCY)
+    if not re.fullmatch(r"[^\W\d_]{1,8}", currency):
+        faults.append(Fault("case.toml", "the currency must be one short word, like EUR", None, "currency", currency))
+        return CURRENCY
+    return currency
 
 
 def _line_of(key: str, text: str) -> int | None:

@@ -7,7 +7,7 @@ checks live in ``tables``, the reading in ``case``, the numbers in ``data``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -95,3 +95,20 @@ class Market:
     check: Callable[[Data], list[Fault]] | None = None
     summary: Callable[[Sequence[Solved]], Mapping[str, pd.DataFrame]] | None = None
     figures: Callable[[Sequence[Solved]], Mapping[str, Figure]] | None = None
+
+
+CURRENCY = "EUR"  # what markets write in their units; a case may count in another
+
+
+def in_currency(market: Market, currency: str) -> Market:
+    """The market with its units in the currency of a case: ``EUR/MWh`` becomes ``SEK/MWh``. No number is converted."""
+
+    def units(columns: Mapping[str, Column]) -> dict[str, Column]:
+        return {name: replace(one, unit=one.unit.replace(CURRENCY, currency)) for name, one in columns.items()}
+
+    return replace(
+        market,
+        parameters=units(market.parameters),
+        tables=tuple(replace(table, columns=units(table.columns)) for table in market.tables),
+        structures={name: replace(one, options=units(one.options)) for name, one in market.structures.items()},
+    )

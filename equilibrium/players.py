@@ -324,7 +324,7 @@ def _named(expression: object) -> Iterator[NamedExpressionData]:
         if isinstance(node, NamedExpressionData):
             yield node
         elif hasattr(node, "args") and getattr(node, "is_expression_type", lambda: False)():
-            stack.extend(node.args)
+            stack.extend(reversed(node.args))
 
 
 def _outside_expressions(expression: object, player: int, blocks: dict[int, int]) -> Iterator[NamedExpressionData]:

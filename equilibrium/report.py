@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -18,6 +19,7 @@ import pandas as pd
 from .case import Case
 from .data import Data
 from .errors import DataError, Fault
+from .market import CURRENCY
 
 if TYPE_CHECKING:
     from .run import Failure, Results, Solved
@@ -44,7 +46,7 @@ def collect(case: Case, data: Data, solved: Sequence[Solved], failures: Sequence
         tables["accounts"] = _stack(solved, case.market.accounts, ["alternative", "party", "item", "value", "unit"])
     if case.market.summary is not None and solved:
         tables |= case.market.summary(solved)
-    if case.currency != "EUR":
+    if case.currency != CURRENCY:
         tables = {name: _in_currency(table, case.currency) for name, table in tables.items()}
     return {
         name: table for name, table in tables.items() if len(table) or name in ("values", "certificate", "validation")
@@ -76,11 +78,8 @@ def _candidates(one: Solved) -> pd.DataFrame:
 
 
 def _in_currency(table: pd.DataFrame, currency: str) -> pd.DataFrame:
-    table = table.rename(columns=lambda name: name.replace("EUR", currency))
-    for name in ("unit",):
-        if name in table:
-            table = table.assign(**{name: table[name].str.replace("EUR", currency)})
-    return table
+    table = table.rename(columns=lambda name: name.replace(CURRENCY, currency))
+    return table.assign(unit=table["unit"].str.replace(CURRENCY, currency)) if "unit" in table else table
 
 
 def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[Failure]) -> pd.DataFrame:
@@ -295,7 +294,7 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
     case = results.case
     lines = [f"# {case.title}", "", f"{case.market.title}. Data: {case.source} (licence: {case.licence}).", ""]
     if "comparison" in results.tables:
-        lines += ["## Comparison", "", markdown(results.tables["comparison"]), ""]
+        lines += ["## Comparison", "", markdown(overview(results)), ""]
     lines += ["## Certificate", "", markdown(verdicts(results)), ""]
     lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
     lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
@@ -305,6 +304,29 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
     for name in pictures:
         lines += [f"![{name}](figures/{name}.png)", ""]
     return "\n".join(lines)
+
+
+def overview(results: Results) -> pd.DataFrame:
+    """The market's comparison with each alternative's verdict beside it (the verdicts alone where a market compares
+    nothing)."""
+    verdict = verdicts(results)[["alternative", "verdict"]]
+    if "comparison" not in results.tables:
+        return verdict
+    table = verdict.merge(results.tables["comparison"], on="alternative", how="left", sort=False)
+    return table[[*(name for name in table.columns if name != "verdict"), "verdict"]]
+
+
+def certificate_line(results: Results) -> str:
+    """The certificates of a run in one sentence."""
+    counts: dict[str, int] = {}
+    for verdict in verdicts(results)["verdict"]:
+        word = verdict.split(":")[0]
+        counts[word] = counts.get(word, 0) + 1
+    table = verdicts(results)
+    parts = [f"{number} {word}" for word, number in counts.items()]
+    measures = [name for name in table.columns if name.startswith(("regret", "distance", "residual"))]
+    worst = [f"{name} {table[name].max():.1e}" for name in measures if table[name].notna().any()]
+    return "Certificate: " + ", ".join(parts) + ("; largest " + ", ".join(worst) if worst else "") + "."
 
 
 def verdicts(results: Results) -> pd.DataFrame:
@@ -386,18 +408,24 @@ def markdown(table: pd.DataFrame) -> str:
     """A small Markdown table with readable numbers."""
     if table.empty:
         return "(nothing)"
-    head = "| " + " | ".join(map(str, table.columns)) + " |"
-    rule = "|" + "|".join("---" for _ in table.columns) + "|"
-    rows = ["| " + " | ".join(text(value) for value in row) + " |" for row in table.itertuples(index=False)]
+    shown = readable(table)
+    head = "| " + " | ".join(map(str, shown.columns)) + " |"
+    rule = "|" + "|".join("---:" if kind.kind in "fi" else "---" for kind in table.dtypes) + "|"
+    rows = ["| " + " | ".join(row) + " |" for row in shown.itertuples(index=False)]
     return "\n".join([head, rule, *rows])
 
 
-def text(value: Any) -> str:
-    """A number for reading: at most seven digits, tiny ones as 0 or in powers of ten."""
-    if isinstance(value, float):
-        if value != value:
-            return "-"
-        if value == 0 or 1e-3 <= abs(value) < 1e7:
-            return f"{value:.7g}"
-        return f"{value:.1e}"
-    return str(value)
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as text: each column of numbers with the same decimals, six digits for its largest, tiny ones in
+    powers of ten."""
+    return pd.DataFrame({name: _column_text(table[name]) for name in table.columns}, columns=table.columns)
+
+
+def _column_text(column: pd.Series) -> list[str]:
+    if column.dtype.kind != "f":
+        return ["-" if value is None or value != value else str(value) for value in column]
+    largest = float(column.abs().max())
+    if not math.isfinite(largest) or largest == 0 or largest >= 1e9 or largest < 1e-3:
+        return ["-" if value != value else "0" if value == 0 else f"{value:.1e}" for value in column]
+    decimals = min(max(5 - math.floor(math.log10(largest)), 0), 6)
+    return ["-" if value != value else f"{value + 0.0:.{decimals}f}" for value in column]

@@ -126,7 +126,7 @@ def dso_aggregator(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     return model
 
 
-def _aggregators(data: Any, netted: str, energy: dict[str, Any], prepare: Any = None) -> pyo.ConcreteModel:
+def _aggregators(data: Any, netted: str, energy: dict[Any, Any], prepare: Any = None) -> pyo.ConcreteModel:
     """Independent aggregators, each minimising the bill for its own energy while all of them move the price."""
     model = setting(data, netted)
     if prepare is not None:
@@ -144,9 +144,7 @@ def _aggregators(data: Any, netted: str, energy: dict[str, Any], prepare: Any = 
 
 def cournot(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
     """A aggregators with equal shares of the flexible energy (Proposition 3): Cournot competition among buyers."""
-    return _aggregators(
-        data, netted, {str(k + 1): lambda m: m.flexible_energy / aggregators for k in range(aggregators)}
-    )
+    return _aggregators(data, netted, {k + 1: lambda m: m.flexible_energy / aggregators for k in range(aggregators)})
 
 
 def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:

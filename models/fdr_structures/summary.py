@@ -23,21 +23,24 @@ def tables(solved: Sequence[Any]) -> dict[str, pd.DataFrame]:
 
 
 def comparison(solved: Sequence[Any]) -> pd.DataFrame:
-    """One row an alternative: load off-peak, prices, system cost, loss against efficient, bill."""
+    """One row an alternative: load off-peak beside theory, prices, system cost, loss against efficient."""
     rows = []
     for one in solved:
-        get = one.value
         first, last = one.model.period.first(), one.model.period.last()
+        load = one.value("flexible load", f"period={first}")
+        theirs = theory.closed_form(one.data, one.alternative.structure, one.alternative.options)
+        theirs = theirs[(theirs["quantity"] == "flexible load") & (theirs["index"] == f"period={first}")]["value"]
+        expected = float(theirs.iloc[0]) if len(theirs) else float("nan")
         rows.append(
             {
                 "alternative": one.alternative.name,
-                "demand": "net of generator" if one.model.netted else "gross",
-                "off-peak load [MWh]": get("flexible load", f"period={first}"),
-                f"price {first} [EUR/MWh]": get("price", f"period={first}"),
-                f"price {last} [EUR/MWh]": get("price", f"period={last}"),
-                "system cost [EUR]": get("system cost"),
-                "loss [EUR]": get("loss against efficient"),
-                "bill [EUR]": get("bill"),
+                f"load {first} [MWh]": load,
+                "theory [MWh]": expected,
+                "difference [MWh]": load - expected,
+                f"price {first} [EUR/MWh]": one.value("price", f"period={first}"),
+                f"price {last} [EUR/MWh]": one.value("price", f"period={last}"),
+                "system cost [EUR]": one.value("system cost"),
+                "loss [EUR]": one.value("loss against efficient"),
             }
         )
     return pd.DataFrame(rows)
