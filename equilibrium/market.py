@@ -102,6 +102,8 @@ CURRENCY = "EUR"  # what markets write in their units; a case may count in anoth
 
 def in_currency(market: Market, currency: str) -> Market:
     """The market with its units in the currency of a case: ``EUR/MWh`` becomes ``SEK/MWh``. No number is converted."""
+    if currency == CURRENCY:
+        return market
 
     def units(columns: Mapping[str, Column]) -> dict[str, Column]:
         return {name: replace(one, unit=one.unit.replace(CURRENCY, currency)) for name, one in columns.items()}
