@@ -23,7 +23,8 @@ from pyomo.core.expr.visitor import identify_variables
 from pyomo.mpec import Complementarity
 from pyomo.mpec.complementarity import ComplementarityData
 
-from .errors import Refused
+from .errors import Infeasible, Refused
+from .tolerances import FEASIBLE
 
 KNOWN = (
     pyo.Objective,
@@ -31,6 +32,7 @@ KNOWN = (
     pyo.Var,
     pyo.Param,
     pyo.Set,
+    pyo.RangeSet,
     pyo.Expression,
     pyo.Block,
     pyo.Suffix,
@@ -38,6 +40,7 @@ KNOWN = (
     pyo.BuildAction,
     pyo.BuildCheck,
 )
+"""Kinds of component, by ctype: a Disjunct is a Python subclass of Block, yet nothing descends into it."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,13 @@ def find_game(model: pyo.ConcreteModel) -> Game:
     for block in model.block_data_objects(active=True, descend_into=True):
         i = owner_of_block[id(block)]
         for variable in block.component_data_objects(pyo.Var, descend_into=False):
+            if variable.parent_block() is not block:  # a Reference: owned where it is declared, listed here once more
+                continue
             owner[variable] = i
             if not variable.fixed:
                 decisions[i].append(variable)
-        constraints[i].extend(block.component_data_objects(pyo.Constraint, active=True, descend_into=False))
+        rows = block.component_data_objects(pyo.Constraint, active=True, descend_into=False)
+        constraints[i].extend(row for row in rows if row.parent_block() is block)
         found = list(block.component_data_objects(Complementarity, active=True, descend_into=False))
         if found and i >= 0:
             raise Refused(
@@ -143,14 +149,16 @@ def find_game(model: pyo.ConcreteModel) -> Game:
         for i, block in enumerate(blocks)
     )
     pairs = tuple(_pair(c) for c in complementarities)
-    for pair in pairs:
-        if owner.get(pair.variable, -1) >= 0:
+    _check_pairs(pairs, owner)
+    for variable in decisions[-1]:
+        if not variable.is_continuous():
             raise Refused(
-                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to "
-                "no player"
+                f"{variable.name} belongs to no player and takes whole numbers only; prices and rules are continuous here"
             )
     equations, shared = _classify(constraints[-1], owner, players)
-    return Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
+    game = Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
+    _refuse_strangers(game)
+    return game
 
 
 def conduct(game: Game) -> list[Conduct]:
@@ -160,6 +168,38 @@ def conduct(game: Game) -> list[Conduct]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+
+
+def _check_pairs(pairs: tuple[Pair, ...], owner: ComponentMap) -> None:
+    seen: dict[int, Pair] = {}
+    for pair in pairs:
+        if owner.get(pair.variable, -1) >= 0:
+            raise Refused(
+                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to no player"
+            )
+        if pair.variable.fixed:
+            raise Refused(
+                f"{pair.variable.name} is fixed but the pair {pair.name} determines it; deactivate the pair, or leave the Var free"
+            )
+        other = seen.setdefault(id(pair.variable), pair)
+        if other is not pair:
+            raise Refused(
+                f"{pair.variable.name} is the price of two pairs, {other.name} and {pair.name}; a price clears one row"
+            )
+
+
+def _refuse_strangers(game: Game) -> None:
+    """Every free Var that enters something must be one that somebody owns or that stands outside."""
+    parts = [part for player in game.players for part in (player.objective, *player.constraints)]
+    expressions = [(part.name, part.expr) for part in (*parts, *game.equations, *game.shared)]
+    known = {id(v) for v in game.owner}
+    for name, expression in (*expressions, *((pair.name, pair.body) for pair in game.pairs)):
+        for variable in identify_variables(expression, include_fixed=False):
+            if id(variable) not in known:
+                raise Refused(
+                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; fix it, or put it "
+                    "on the Block of whoever decides it"
+                )
 
 
 def _name(model: pyo.ConcreteModel, block: BlockData) -> str:
@@ -222,7 +262,7 @@ def _stages(model: pyo.ConcreteModel, blocks: list[BlockData]) -> list[int]:
 def _refuse_unknown(model: pyo.ConcreteModel) -> None:
     for block in model.block_data_objects(active=True, descend_into=True):
         for component in block.component_objects(active=True, descend_into=False):
-            if not isinstance(component, KNOWN) and not component.ctype.__name__.endswith(("Set", "SetOf", "RangeSet")):
+            if component.ctype not in KNOWN:
                 raise Refused(
                     f"{component.name} is a {component.ctype.__name__}, which the solvers would silently ignore; "
                     "transform it "
@@ -297,6 +337,9 @@ def _classify(
     equations, shared = [], []
     for row in rows:
         owners = {owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
+        if not owners:
+            _must_hold(row)
+            continue
         touched = owners - {-1}
         if len(touched) == 1 and -1 not in owners:
             name = players[next(iter(touched))].name
@@ -314,6 +357,14 @@ def _classify(
                 "by Complementarity, or write an equality"
             )
     return equations, shared
+
+
+def _must_hold(row: ConstraintData) -> None:
+    """A row outside the players that no free Var enters: it holds, or nothing can be done about it."""
+    body = float(pyo.value(row.body))
+    off = max(row.lb - body if row.has_lb() else 0.0, body - row.ub if row.has_ub() else 0.0)
+    if off > FEASIBLE * max(1.0, abs(body)):
+        raise Infeasible(f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {off:g}")
 
 
 def _named(expression: object) -> Iterator[NamedExpressionData]:
@@ -341,7 +392,7 @@ def _conduct_of(game: Game, index: int, player: Player) -> Conduct:
     own = ComponentSet(player.decisions)
     moves: dict[str, None] = {}
     takes: dict[str, None] = {}
-    if not any(player.block is game.model for _ in (0,)):
+    if player.block is not game.model:
         for named in _outside_expressions(player.objective.expr, index, blocks):
             mine = any(v in own for v in identify_variables(named, include_fixed=False))
             (moves if mine else takes)[named.name] = None
@@ -349,7 +400,10 @@ def _conduct_of(game: Game, index: int, player: Player) -> Conduct:
         v for named in _outside_expressions(player.objective.expr, index, blocks) for v in identify_variables(named)
     )
     for variable in game.given(player):
-        if variable not in inside_named:
+        price = (
+            game.owner.get(variable, -1) == -1 and not variable.fixed
+        )  # named even inside an Expression that the player moves
+        if variable not in inside_named or price:
             takes[variable.name] = None
     return Conduct(player.name, tuple(moves), tuple(takes), tuple(_tied(game, player, own)))
 
