@@ -28,17 +28,28 @@ PIECES = 256
 
 
 def prove(player: Player, box: list[tuple[float, float]]) -> str | None:
-    """The reason why the player's (minimised) payoff is convex in its own decisions over ``box``, or None.
+    """The reason why the player's problem is convex in its own decisions over ``box``, or None: payoff and nonlinear constraints.
 
     box: for every decision the interval it can take. Vars of others are held at their values.
     """
-    expression = player.sign * player.objective.expr
     own = ComponentMap(zip(player.decisions, box, strict=True))
-    if curvature(expression, own) in ("affine", "convex"):
-        return "convex by composition"
-    if not all(math.isfinite(low) and math.isfinite(up) for low, up in box):
+    payoff = _convex(player.sign * player.objective.expr, own)
+    if payoff is None:
         return None
-    pieces = _interval_hessian(expression, list(player.decisions), box)
+    for row in player.constraints:
+        if curvature(row.body, own) in ("constant", "affine"):
+            continue
+        if row.equality or not all(
+            _convex(body, own) for body, there in ((row.body, row.has_ub()), (-row.body, row.has_lb())) if there
+        ):
+            return None
+    return payoff
+
+
+def _convex(expression: Any, own: ComponentMap) -> str | None:
+    if curvature(expression, own) in ("constant", "affine", "convex"):
+        return "convex by composition"
+    pieces = _interval_hessian(expression, list(own), list(own.values()))
     return None if pieces is None else f"convex by an interval Hessian on {pieces} box{'es' if pieces > 1 else ''}"
 
 
@@ -142,10 +153,7 @@ def _interval_hessian(expression: Any, variables: list[VarData], box: list[tuple
     second: dict[tuple[int, int], Any] = {}
     first = differentiate(expression, wrt_list=variables, mode=Modes.reverse_symbolic)
     for i, derivative in enumerate(first):
-        if not hasattr(derivative, "args"):
-            continue
-        row = differentiate(derivative, wrt_list=variables[i:], mode=Modes.reverse_symbolic)
-        for offset, entry in enumerate(row):
+        for offset, entry in enumerate(slopes(derivative, variables[i:])):
             if hasattr(entry, "args") or isinstance(entry, VarData) or entry != 0:
                 second[i, i + offset] = entry
     todo, done = [box], 0
@@ -154,7 +162,7 @@ def _interval_hessian(expression: Any, variables: list[VarData], box: list[tuple
         if _positive(second, variables, part):
             done += 1
             continue
-        if done + len(todo) >= PIECES:
+        if done + len(todo) >= PIECES or not np.isfinite(part).all():
             return None
         widths = [up - low for low, up in part]
         k = int(np.argmax(widths))
@@ -164,6 +172,15 @@ def _interval_hessian(expression: Any, variables: list[VarData], box: list[tuple
         todo.append([*part[:k], (part[k][0], middle), *part[k + 1 :]])
         todo.append([*part[:k], (middle, part[k][1]), *part[k + 1 :]])
     return done
+
+
+def slopes(derivative: Any, variables: list[VarData]) -> list[Any]:
+    """The derivatives of a derivative, which may itself be a number, a Param or one of the Vars."""
+    if isinstance(derivative, VarData):
+        return [1.0 if variable is derivative else 0.0 for variable in variables]
+    if not hasattr(derivative, "args"):
+        return [0.0] * len(variables)
+    return differentiate(derivative, wrt_list=variables, mode=Modes.reverse_symbolic)
 
 
 def _positive(second: dict[tuple[int, int], Any], variables: list[VarData], box: list[tuple[float, float]]) -> bool:

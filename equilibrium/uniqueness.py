@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.common.collections import ComponentMap
+from pyomo.core.base.var import VarData
 from pyomo.core.expr.calculus.derivatives import Modes, differentiate
 
-from .convexity import bounds
+from .convexity import bounds, slopes
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
 from .players import Game, Player
 from .tolerances import CONVEX
@@ -195,13 +196,8 @@ def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
             player.sign * player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic
         )
         for offset, derivative in enumerate(gradient):
-            row = (
-                differentiate(derivative, wrt_list=variables, mode=Modes.reverse_symbolic)
-                if hasattr(derivative, "args")
-                else []
-            )
-            for j, entry in enumerate(row):
-                if hasattr(entry, "args") or entry != 0:
+            for j, entry in enumerate(slopes(derivative, variables)):
+                if hasattr(entry, "args") or isinstance(entry, VarData) or entry != 0:
                     entries[column + offset, j] = entry
         column += len(player.decisions)
     return _positive_everywhere(entries, variables, box, cuts)
@@ -213,7 +209,9 @@ def _positive_everywhere(entries: dict, variables: list, box: list[tuple[float, 
     own = ComponentMap(zip(variables, box, strict=True))
     for (i, j), entry in entries.items():
         try:
-            lower[i, j], upper[i, j] = bounds(entry, own) if hasattr(entry, "args") else (entry, entry)
+            lower[i, j], upper[i, j] = (
+                bounds(entry, own) if hasattr(entry, "args") or isinstance(entry, VarData) else (entry, entry)
+            )
         except (ArithmeticError, ValueError):
             return False
     if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
