@@ -58,7 +58,7 @@ class Layout:
     upper: list[float]
     column: dict[int, int]  # id(Var) -> column
     multiplier: dict[tuple[int, str], int]  # (id(constraint), side) -> column
-    absorbed: list[tuple[Any, int, float, str]]
+    absorbed: list[tuple[Any, int, float, str, float]]
     start: list[float]
     dropped: set[int] = field(default_factory=set)  # id(constraint) that no free Var enters, and that holds
 
@@ -168,7 +168,15 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
             layout.multiplier[id(row), side] = layout.add(
                 f"{row.name}.{side}", SHARED, -1, (row, side), 0.0, math.inf, 0.0
             )
+    _uncross(layout)
     return layout
+
+
+def _uncross(layout: Layout) -> None:
+    """Limits that cross by rounding alone (x >= 0.1 + 0.2 and x <= 0.3) meet in the middle; others stay and are reported."""
+    for k, (low, up) in enumerate(zip(layout.lower, layout.upper, strict=True)):
+        if up < low <= up + FEASIBLE * max(abs(low), abs(up)):
+            layout.lower[k] = layout.upper[k] = 0.5 * (low + up)
 
 
 def _initial(variable: VarData) -> float:
@@ -201,7 +209,7 @@ def _absorb(row: ConstraintData, repn: QuadraticRepn, own: set[int], layout: Lay
             layout.lower[column] = max(layout.lower[column], bound)
         if side == "equal" or (side == "upper") == (coefficient > 0):
             layout.upper[column] = min(layout.upper[column], bound)
-        layout.absorbed.append((row, column, coefficient, side))
+        layout.absorbed.append((row, column, coefficient, side, bound))
     return True
 
 
@@ -280,16 +288,20 @@ def _equations(
         if j in position:
             by_column[j][i] = by_column[j].get(i, 0.0) + value
     terms = [{layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0} for _, repn in equations]
+    outside = {c for c, kind in enumerate(layout.kind) if kind == OUTSIDE}
     chosen = match(
-        [row.name for row, _ in equations], terms, [layout.names[c] for c in free], [by_column[c] for c in free], free
+        [row.name for row, _ in equations],
+        terms,
+        [layout.names[c] for c in free],
+        [by_column[c] for c in free],
+        free,
+        outside,
     )
     for k, (row, repn) in enumerate(equations):
         limit = float(row.ub)
         if k in chosen:
             column = free[chosen[k]]
-            overlap = sum(terms[k].get(i, 0.0) * value for i, value in by_column[column].items())
-            sign = -math.copysign(1.0, overlap) if overlap else math.copysign(1.0, terms[k].get(column, 1.0))
-            _fill(entries, column, repn, layout, sign, limit)
+            _fill(entries, column, repn, layout, orientation(terms[k], by_column[column], column), limit)
         else:  # an equality over several players' Vars that no price clears: shared, one multiplier for all
             column = layout.add(row.name, SHARED, -1, (row, "equal"), -math.inf, math.inf, 0.0)
             layout.multiplier[id(row), "equal"] = column
@@ -298,26 +310,33 @@ def _equations(
                 entries.add(layout.column[vid], column, -value)
 
 
+def orientation(term: dict[int, float], entered: dict[int, float], column: int) -> float:
+    """The sign of an equality row that makes it and the Var of ``column`` skew in the players' conditions."""
+    overlap = sum(term.get(i, 0.0) * value for i, value in entered.items())
+    return -math.copysign(1.0, overlap) if overlap else math.copysign(1.0, term.get(column, 1.0))
+
+
 def match(
     row_names: list[str],
     terms: list[dict[int, float]],
     variable_names: list[str],
     columns: list[dict[int, float]],
     ids: list[int],
+    outside: set[int],
 ) -> dict[int, int]:
     """Which equality row determines which free Var: {row: position of the Var}. Raises Refused, naming what is left
     over.
 
-    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a
-    clearing row and its price); then one that shares some of them; then one that contains the Var.
+    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a clearing
+    row and its price); then one that shares some of them; then one that contains the Var. A row that holds a Var of ``outside`` must
+    determine something: only rows over players' decisions alone can be shared constraints.
     """
-    if not ids:
-        return {}
     weights: dict[tuple[int, int], float] = {}
     rows_of = defaultdict(list)
     for k, term in enumerate(terms):
         for column in term:
             rows_of[column].append(k)
+    rule = [not outside.isdisjoint(term) for term in terms]
     for v, (entered, column) in enumerate(zip(columns, ids, strict=True)):
         for k in {k for i in entered for k in rows_of[i]}:
             ratios = [terms[k][i] / value for i, value in entered.items() if i in terms[k] and value]
@@ -325,10 +344,12 @@ def match(
             weights[k, v] = 1.0 if exact else 2.0
         for k in rows_of[column]:
             weights[k, v] = min(weights.get((k, v), 9.0), 3.0)
-    graph = sp.csr_array(
-        (list(weights.values()), ([k for k, _ in weights], [v for _, v in weights])), shape=(len(terms), len(ids))
-    )
-    partner = maximum_bipartite_matching(graph, perm_type="row") if weights else np.full(len(ids), -1)
+    partner = np.full(len(ids), -1)
+    if weights:
+        later = 10.0 * len(ids)  # a row that may be shared is taken only where no rule can be
+        cost = [weight + (0.0 if rule[k] else later) for (k, _), weight in weights.items()]
+        graph = sp.csr_array((cost, ([k for k, _ in weights], [v for _, v in weights])), shape=(len(terms), len(ids)))
+        partner = maximum_bipartite_matching(graph, perm_type="row")
     if (partner < 0).any():
         lonely = [variable_names[v] for v in np.flatnonzero(partner < 0)]
         raise Refused(
@@ -337,8 +358,17 @@ def match(
             "Var that "
             "somebody decides belongs on that player's Block"
         )
-    rows, positions = min_weight_full_bipartite_matching(graph)
-    return {int(k): int(v) for k, v in zip(rows, positions, strict=True)}
+    chosen = {}
+    if ids:
+        rows, positions = min_weight_full_bipartite_matching(graph)
+        chosen = {int(k): int(v) for k, v in zip(rows, positions, strict=True)}
+    left = [row_names[k] for k in range(len(terms)) if rule[k] and k not in chosen]
+    if left:
+        raise Refused(
+            f"nothing is determined by {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: the system is not square. An equality "
+            "outside the players needs a free Var of its own (a clearing row its price, a rule the Var it sets); is a price missing or fixed?"
+        )
+    return chosen
 
 
 def _assemble(layout: Layout, entries: _Entries) -> MixedComplementarity:

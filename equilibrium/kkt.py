@@ -20,7 +20,7 @@ from pyomo.common.collections import ComponentSet
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.visitor import identify_variables
 
-from .conditions import Layout, NotAffine, Reader, lay_out, match, sides, starting_point
+from .conditions import Layout, NotAffine, Reader, lay_out, match, orientation, sides, starting_point
 from .doctor import have_nonlinear
 from .errors import Refused, SolverMissing
 from .mcp import OUTSIDE, SHARED, MixedComplementarity
@@ -39,11 +39,13 @@ def nonlinear(game: Game) -> MixedComplementarity:
     layout = lay_out(game, _linear_rows(game))
     copy = game.model.clone()
     twin = find_game(copy)
-    given = [twin.given(player) for player in twin.players]
-    shared = _charge_shared(game, twin, layout)
+    _charge_shared(game, twin, layout)
+    given = [
+        twin.given(player) for player in twin.players
+    ]  # with the shared multipliers and whatever their rows bring in
     expressions: list[Any] = [0.0] * len(layout.names)
     variables: list[VarData | None] = [None] * len(layout.names)
-    absorbed = {id(row) for row, _, _, _ in layout.absorbed} | layout.dropped
+    absorbed = {id(row) for row, *_ in layout.absorbed} | layout.dropped
     for player, other in zip(game.players, twin.players, strict=True):
         for row, same in zip(player.constraints, other.constraints, strict=True):
             if id(row) in absorbed:
@@ -53,9 +55,9 @@ def nonlinear(game: Game) -> MixedComplementarity:
                     f"the constraint {row.name} stands on the Block {player.name} but holds none of its decisions"
                 )
     for k, (player, other) in enumerate(zip(game.players, twin.players, strict=True)):
-        _transform(player, other, given[k] | shared, layout, expressions, variables, absorbed)
+        _transform(player, other, given[k], layout, expressions, variables, absorbed)
     _outside(game, twin, layout, expressions, variables)
-    return _problem(copy, layout, expressions, variables)
+    return _oriented(game, layout, _problem(copy, layout, expressions, variables))
 
 
 def _linear_rows(game: Game) -> dict[int, Any]:
@@ -71,9 +73,8 @@ def _linear_rows(game: Game) -> dict[int, Any]:
     return found
 
 
-def _charge_shared(game: Game, twin: Game, layout: Layout) -> ComponentSet:
-    """Charge every player the multiplier of each shared row (the variational equilibrium); returns the multipliers."""
-    prices = ComponentSet()
+def _charge_shared(game: Game, twin: Game, layout: Layout) -> None:
+    """Charge every player the multiplier of each shared row (the variational equilibrium)."""
     equalities = _shared_equalities(game)
     for row, same in zip((*game.shared, *equalities), (*twin.shared, *_shared_equalities(twin)), strict=True):
         for side, sign, _ in sides(row):
@@ -81,13 +82,11 @@ def _charge_shared(game: Game, twin: Game, layout: Layout) -> ComponentSet:
                 layout.multiplier[id(row), side] = layout.add(row.name, SHARED, -1, (row, side), -np.inf, np.inf, 0.0)
             price = pyo.Var(initialize=0.0)
             twin.model.add_component(f"shared_multiplier_{layout.multiplier[id(row), side]}", price)
-            prices.add(price)
             for player in twin.players:
                 own = ComponentSet(player.decisions)
                 if any(v in own for v in identify_variables(same.body)):
                     charge = player.sign * sign * price * same.body
                     player.objective.set_value(player.objective.expr - charge)
-    return prices
 
 
 def _shared_equalities(game: Game) -> list[Any]:
@@ -112,6 +111,9 @@ def _transform(
     if objective.sense == pyo.maximize:
         objective.set_value(-objective.expr)
         objective.set_sense(pyo.minimize)
+    # A derivative that is a plain number would make core.kkt state a row without anything in it; a Param of zero prevents that.
+    other.block.no_slope = pyo.Param(initialize=0.0, mutable=True)
+    objective.set_value(objective.expr + other.block.no_slope * sum(other.decisions))
     for variable in other.decisions:
         variable.domain = pyo.Reals
         variable.setlb(None)
@@ -129,8 +131,10 @@ def _transform(
     level = logger.level
     logger.setLevel(logging.ERROR)
     kkt = pyo.TransformationFactory("core.kkt")
-    kkt.apply_to(other.block, parameterize_wrt=used)
-    logger.setLevel(level)
+    try:
+        kkt.apply_to(other.block, parameterize_wrt=used)
+    finally:
+        logger.setLevel(level)
     for block in nested:
         block.activate()
     stationarity = list(other.block.kkt.stationarity_conditions.values())
@@ -185,7 +189,41 @@ def _matching(game: Game, free: list[VarData]) -> dict[int, int]:
         for variable in seen:
             if id(variable) in position:
                 entered[position[id(variable)]].update({id(v): 1.0 for v in player.decisions})
-    return match([r.name for r in game.equations], terms, [v.name for v in free], entered, [id(v) for v in free])
+    outside = {id(v) for v in game.variables}
+    return match(
+        [r.name for r in game.equations], terms, [v.name for v in free], entered, [id(v) for v in free], outside
+    )
+
+
+def _oriented(game: Game, layout: Layout, mcp: MixedComplementarity) -> MixedComplementarity:
+    """Equality rows and free Vars matched again, now by the derivatives at the start, each row with the sign that makes it skew."""
+    paired = {id(pair.variable) for pair in game.pairs}
+    free = [layout.column[id(v)] for v in game.variables if id(v) not in paired]
+    assert mcp.start is not None and mcp.function is not None and mcp.derivative is not None
+    jacobian = sp.coo_array(mcp.jacobian(mcp.start))
+    if not free or not np.isfinite(jacobian.data).all():
+        return mcp
+    position = {c: k for k, c in enumerate(free)}
+    terms: list[dict[int, float]] = [{} for _ in free]
+    entered: list[dict[int, float]] = [{} for _ in free]
+    for i, j, value in zip(*jacobian.coords, jacobian.data, strict=True):
+        if value and i in position:
+            terms[position[i]][j] = value
+        elif value and j in position:
+            entered[position[j]][i] = value
+    names, outside = [layout.names[c] for c in free], set(np.flatnonzero(mcp.kind == OUTSIDE))
+    try:
+        chosen = match(names, terms, names, entered, free, outside)
+    except Refused:  # a derivative vanishes at the start: keep the match by what stands in the rows
+        return mcp
+    source, sign = np.arange(mcp.size), np.ones(mcp.size)
+    for k, v in chosen.items():
+        source[free[v]] = free[k]
+        sign[free[v]] = orientation(terms[k], entered[v], free[v])
+    function, derivative = mcp.function, mcp.derivative
+    mcp.function = lambda z: sign * function(z)[source]
+    mcp.derivative = lambda z: sp.csr_array(sp.diags_array(sign) @ derivative(z)[source])
+    return mcp
 
 
 def _outside(game: Game, twin: Game, layout: Layout, expressions: list[Any], variables: list[VarData | None]) -> None:

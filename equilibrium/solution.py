@@ -22,6 +22,7 @@ from .mcp import DECISION, MixedComplementarity
 from .players import Game, find_game
 from .solvers import newton
 from .solvers.outcome import Outcome, Termination
+from .tolerances import FEASIBLE
 
 FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches")
 SOLVERS = tuple(complementarity.SOLVERS)
@@ -63,24 +64,23 @@ class Solution:
         mcp, z = self.answer.mcp, self.answer.z
         rows = {mcp.names[k]: z[k] for k in range(mcp.size) if isinstance(mcp.components[k], tuple)}
         value = mcp.F(z)
-        for row, column, coefficient, side in mcp.absorbed:
-            rows[f"{row.name}{'' if side == 'equal' else '.' + side}"] = _bound_multiplier(
-                mcp, z, value, column, coefficient, side
-            )
+        told: set[tuple[int, bool]] = (
+            set()
+        )  # bounds whose multiplier went to a row: of equal limits, the first takes it all
+        for row, column, coefficient, side, bound in mcp.absorbed:
+            found = 0.0
+            lower = value[column] > 0
+            if side == "equal" or lower == ((side == "lower") == (coefficient > 0)):
+                binds = _same(bound, mcp.lower[column] if lower else mcp.upper[column]) and _same(bound, z[column])
+                if binds and (column, lower) not in told:
+                    told.add((column, lower))
+                    found = float(value[column] / coefficient if side == "equal" else abs(value[column] / coefficient))
+            rows[f"{row.name}{'' if side == 'equal' else '.' + side}"] = found
         return pd.Series(rows, dtype=float, name="multiplier")
 
 
-def _bound_multiplier(
-    mcp: MixedComplementarity, z: np.ndarray, value: np.ndarray, column: int, coefficient: float, side: str
-) -> float:
-    """The multiplier of a limit that became a bound: what is left of the column's condition, if the bound is the one
-    that binds."""
-    at_lower, at_upper = z[column] == mcp.lower[column], z[column] == mcp.upper[column]
-    if side == "equal":
-        return float(value[column] / coefficient)
-    lower_side = (side == "lower") == (coefficient > 0)
-    active = at_lower and value[column] > 0 if lower_side else at_upper and value[column] < 0
-    return float(abs(value[column] / coefficient)) if active else 0.0
+def _same(first: float, second: float) -> bool:
+    return abs(first - second) <= FEASIBLE * max(abs(first), abs(second))
 
 
 def solve(
