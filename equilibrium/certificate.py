@@ -21,14 +21,20 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import scipy.sparse as sp
+from pyomo.common.collections import ComponentSet
+from pyomo.core.base.constraint import ConstraintData
+from pyomo.core.expr.visitor import identify_variables
 
-from .branches import Candidate
+from . import stated
+from .conditions import sides
 from .convexity import prove
 from .formulations import potential
-from .mcp import DECISION, MULTIPLIER, MixedComplementarity
-from .players import Conduct, Game, Pair, Player, conduct
+from .branches import Candidate
+from .mcp import DECISION, MULTIPLIER, SHARED, MixedComplementarity
+from .players import Conduct, Game, Player, conduct
 from .solvers import newton
 from .solvers.outcome import Outcome, Termination
+from .stated import ERRORS
 from .tolerances import DISTANCE, FEASIBLE, REGRET, RESIDUAL
 from .uniqueness import NOT_PROVED, Uniqueness, examine, null_space, player_box
 
@@ -66,7 +72,8 @@ class Check:
             (self.residual, RESIDUAL),
             (self.infeasibility, FEASIBLE),
         )
-        return all(np.isnan(value) or value <= limit for value, limit in limits) and not np.isinf(self.regret)
+        known = not np.isnan(self.residual) and not np.isnan(self.infeasibility)
+        return known and all(np.isnan(value) or value <= limit for value, limit in limits) and not np.isinf(self.regret)
 
 
 @dataclass(frozen=True)
@@ -104,12 +111,13 @@ def certify(answer: Answer) -> Certificate:
     game, mcp = answer.game, answer.mcp
     z = _current(answer)
     found = {c.player: c for c in conduct(game)}
+    residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
     checks, proofs = [], []
     for index, player in enumerate(game.players):
-        check, proof = _player(answer, index, player, z, found[player.name])
+        check, proof = _player(answer, index, player, z, found[player.name], residual)
         checks.append(check)
         proofs.append(proof)
-    outside = _outside(game, mcp, z)
+    outside = _outside(game, mcp, residual)
     if outside is not None:
         checks.append(outside)
     uniqueness = _among_branches(answer.candidates) if answer.candidates else examine(game, mcp, z, proofs)
@@ -154,16 +162,18 @@ def _current(answer: Answer) -> np.ndarray:
     return z
 
 
-def _player(answer: Answer, index: int, player: Player, z: np.ndarray, behaviour: Conduct) -> tuple[Check, str | None]:
+def _player(
+    answer: Answer, index: int, player: Player, z: np.ndarray, behaviour: Conduct, residuals: np.ndarray
+) -> tuple[Check, str | None]:
     mcp = answer.mcp
     columns = np.flatnonzero(mcp.player == index)
     decisions = np.flatnonzero(mcp.kind[columns] == DECISION)
     own = columns[decisions]
     size = float(np.abs(z[own]).max(initial=0.0))
-    residual = float(mcp.residual(z)[columns].max(initial=0.0))
+    residual = float(residuals[columns].max(initial=0.0))
     infeasible = _infeasibility(player)
-    shared = [mcp.names[k] for k in np.flatnonzero(mcp.kind == 3)]
-    common: dict[str, Any] = dict(
+    charges = _charges(answer, player, z)
+    common = dict(
         name=player.name,
         kind="player",
         size=size,
@@ -178,7 +188,7 @@ def _player(answer: Answer, index: int, player: Player, z: np.ndarray, behaviour
     affine = part.is_affine
     response = _respond(part)
     if response is None:
-        bill = abs(_payoff(player))
+        bill = abs(_payoff(player, charges))
         note = (
             "its own problem could not be solved again"
             if affine
@@ -188,10 +198,15 @@ def _player(answer: Answer, index: int, player: Player, z: np.ndarray, behaviour
     best, proof = response
     if proof is None:
         proof = prove(player, player_box(player))
-    regret, bill = _regret(player, part, decisions, z[own], best[decisions], bool(shared))
+    turnover = float(mcp.scales(z)[1][own] @ np.maximum(np.abs(z[own]), np.abs(best[decisions])))
+    regret, bill = _regret(player, part, decisions, z[own], best[decisions], charges, turnover)
     distance, note = _distance(part, decisions, z[own], best)
     if proof is None and not _second_order(part, z[columns]):
         regret, note = np.inf, "a stationary point that is not even a local optimum (a saddle, or a wrong corner)"
+    elif proof is None:
+        better = _search(player, part, decisions, z[columns], charges)
+        if better > max(regret, REGRET * bill):
+            regret, note = better, "a better answer was found by sampling"
     return Check(regret=regret, bill=bill, distance=distance, proof=proof or "", note=note, **common), proof
 
 
@@ -226,40 +241,101 @@ def _boxed(part: MixedComplementarity, decisions: np.ndarray, size: float) -> Mi
     return part
 
 
-def _payoff(player: Player) -> float:
-    """The player's (minimised) objective at the Vars' present values, evaluated by Pyomo."""
-    return player.sign * float(pyo.value(player.objective.expr))
+def _charges(answer: Answer, player: Player, z: np.ndarray) -> list[tuple[float, Any]]:
+    """What the player pays for shared rows: (multiplier with sign, body), to be taken off its minimised payoff."""
+    own, found = ComponentSet(player.decisions), []
+    for k in np.flatnonzero(answer.mcp.kind == SHARED):
+        row, side = answer.mcp.components[k]
+        if z[k] and any(v in own for v in identify_variables(row.body, include_fixed=False)):
+            found.append((z[k] * next(sign for name, sign, _ in sides(row) if name == side), row.body))
+    return found
+
+
+def _payoff(player: Player, charges: list[tuple[float, Any]]) -> float:
+    """The player's (minimised) objective, shared rows charged, at the Vars' present values, evaluated by Pyomo."""
+    return player.sign * float(pyo.value(player.objective.expr)) - sum(
+        m * float(pyo.value(body)) for m, body in charges
+    )
 
 
 def _regret(
-    player: Player, part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, y: np.ndarray, shared: bool
+    player: Player,
+    part: MixedComplementarity,
+    decisions: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    charges: list[tuple[float, Any]],
+    turnover: float,
 ) -> tuple[float, float]:
-    """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm
-    it."""
-    here, there = _payoff(player), _payoff_at(player, y)
+    """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm it.
+
+    turnover: what the player pays and receives, added up; a trader's bill may be zero where its turnover is not.
+    """
+    here, there = _payoff(player, charges), _payoff_at(player, y, charges)
+    bill = max(abs(here), abs(there), turnover, 1e-300)
     if part.matrix is None or part.vector is None:
-        bill = max(abs(here), abs(there), 1e-300)
         return here - there, bill
     hessian = part.matrix[decisions][:, decisions]
     gradient = part.vector[decisions]
     step = x - y
-    bill = float(np.abs(gradient) @ np.abs(x) + np.abs(x) @ (abs(hessian) @ np.abs(x))) or max(abs(here), 1e-300)
-    bill = max(bill, abs(here))
     regret = float((hessian @ y + gradient) @ step + 0.5 * step @ (hessian @ step))
-    if not shared and abs((here - there) - regret) > 1e-9 * max(bill, abs(here), abs(there)):
+    if not abs((here - there) - regret) <= 1e-9 * bill:
         return np.inf, bill  # the derived conditions do not belong to this payoff
     return regret, bill
 
 
-def _payoff_at(player: Player, values: np.ndarray) -> float:
+def _payoff_at(player: Player, values: np.ndarray, charges: list[tuple[float, Any]], feasible: bool = False) -> float:
+    """The payoff with other decisions; infinity where they break a limit and ``feasible`` is asked for."""
     before = [v.value for v in player.decisions]
     try:
         for variable, value in zip(player.decisions, values, strict=True):
             variable.set_value(float(value), skip_validation=True)
-        return _payoff(player)
+        if feasible and _infeasibility(player) > FEASIBLE:
+            return np.inf
+        return _payoff(player, charges)
     finally:
         for variable, value in zip(player.decisions, before, strict=True):
             variable.set_value(value, skip_validation=True)
+
+
+def _search(
+    player: Player,
+    part: MixedComplementarity,
+    decisions: np.ndarray,
+    z: np.ndarray,
+    charges: list[tuple[float, Any]],
+    samples: int = 60,
+    starts: int = 4,
+) -> float:
+    """How much better the best of some seeded feasible points is: moves of many sizes, and stationary points from other starts."""
+    random = np.random.default_rng(0)
+    x, low, up = z[decisions], part.lower[decisions], part.upper[decisions]
+    here = _payoff(player, charges)
+    equal = np.flatnonzero((part.kind == MULTIPLIER) & np.isneginf(part.lower))
+    basis = null_space(part.jacobian(z)[equal][:, decisions].toarray(), len(x))
+    reach = np.where(np.isfinite(up - low), up - low, 10 * max(float(np.abs(x).max(initial=0.0)), 1.0))
+    points = []
+    for k in range(samples if basis.shape[1] else 0):
+        move = basis @ (basis.T @ (reach * random.normal(size=len(x))))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(move > 0, (up - x) / move, np.where(move < 0, (low - x) / move, np.inf))
+        free = np.abs(move) > 1e-12 * reach
+        points.append(x + min(1.0, float(room[free].min(initial=np.inf))) * 10.0 ** (-(k % 4)) * move)
+    points = [np.clip(point, low, up) for point in points]
+    box = np.array(player_box(player)).reshape(-1, 2)
+    for _ in range(starts if len(x) <= 60 and np.isfinite(box).all() else 0):
+        begin = z.copy()
+        begin[decisions] = random.uniform(box[:, 0], box[:, 1])
+        answer, outcome = newton.solve(part, begin, iterations=60)
+        if outcome.ok:
+            points.append(answer[decisions])
+    found = [here]
+    for point in points:
+        try:
+            found.append(_payoff_at(player, point, charges, feasible=True))
+        except ERRORS:
+            continue
+    return here - float(np.nanmin(found))
 
 
 def _distance(part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, best: np.ndarray) -> tuple[float, str]:
@@ -336,17 +412,19 @@ def _infeasibility(player: Player) -> float:
     return max(worst, max((_violation(row) for row in player.constraints), default=0.0))
 
 
-def _violation(row: Any) -> float:
-    body = float(pyo.value(row.body))
-    scale = max(abs(body), *(abs(limit) for limit in (row.lb, row.ub) if limit is not None), 1e-300)
-    terms = sum(abs(float(pyo.value(arg))) for arg in getattr(row.body, "args", ()) if not isinstance(arg, str))
-    scale = max(scale, terms)
-    low = row.lb - body if row.has_lb() else 0.0
-    high = body - row.ub if row.has_ub() else 0.0
-    return max(low, high, 0.0) / scale
+def _violation(row: ConstraintData) -> float:
+    try:
+        body = float(pyo.value(row.body))
+        low = row.lb - body if row.has_lb() else 0.0
+        high = body - row.ub if row.has_ub() else 0.0
+        if not np.isfinite(body):
+            return np.inf
+        return max(low, high) / stated.size(row) if max(low, high) > 0 else 0.0
+    except ERRORS:
+        return np.inf
 
 
-def _outside(game: Game, mcp: MixedComplementarity, z: np.ndarray) -> Check | None:
+def _outside(game: Game, mcp: MixedComplementarity, residuals: np.ndarray) -> Check | None:
     """Clearing pairs, equality rows and shared constraints, evaluated by Pyomo on the plain model."""
     columns = np.flatnonzero(mcp.player < 0)
     if not columns.size:
@@ -354,32 +432,16 @@ def _outside(game: Game, mcp: MixedComplementarity, z: np.ndarray) -> Check | No
     rows = max((_violation(row) for row in (*game.equations, *game.shared)), default=0.0)
     bounds = 0.0
     for variable in game.variables:
+        if variable.value is None:
+            return Check(
+                "clearing and rules", "outside", *[np.nan] * 4, np.inf, np.inf, "", f"{variable.name} has no value"
+            )
         value = float(variable.value)
         for low, high in ((variable.lb, value), (value, variable.ub)):
             if low is not None and high is not None and low > high:
                 bounds = max(bounds, (low - high) / max(abs(low), abs(high)))
-    residual = float(mcp.residual(z)[columns].max())
-    for pair in game.pairs:
-        residual = max(residual, _pair_residual(pair, mcp, z))
-    return Check(
-        "clearing and rules",
-        "outside",
-        np.nan,
-        np.nan,
-        np.nan,
-        np.nan,
-        residual,
-        max(rows, bounds),
-        "",
-        "conditions outside the players",
-    )
-
-
-def _pair_residual(pair: Pair, mcp: MixedComplementarity, z: np.ndarray) -> float:
-    """The pair's natural residual from Pyomo's own evaluation, relative to the scales of the assembled row."""
-    column = next(k for k, c in enumerate(mcp.components) if c is pair.variable)
-    column_scale, row_scale = mcp.scales(z)
-    value = float(pyo.value(pair.body)) / row_scale[column]
-    price = float(pair.variable.value) / column_scale[column]
-    moved = np.clip(price - value, pair.lower / column_scale[column], pair.upper / column_scale[column])
-    return abs(price - float(moved))
+    note = "conditions outside the players"
+    if bounds > FEASIBLE:
+        note = "a Var outside the players leaves its own bounds: pair it with its row (Complementarity), or free it"
+    residual = float(residuals[columns].max())
+    return Check("clearing and rules", "outside", np.nan, np.nan, np.nan, np.nan, residual, max(rows, bounds), "", note)

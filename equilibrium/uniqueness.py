@@ -10,13 +10,16 @@ was written does not matter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.common.collections import ComponentMap
+from pyomo.common.collections import ComponentMap, ComponentSet
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.calculus.derivatives import Modes, differentiate
+from pyomo.core.expr.visitor import identify_variables
 
+from .conditions import NotAffine, Reader
 from .convexity import bounds, slopes
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
 from .players import Game, Player
@@ -47,11 +50,10 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
         return Uniqueness(NOT_PROVED, NOT_PROVED, "too large for the dense test")
     jacobian = mcp.jacobian(z).toarray()
     if not game.players:
-        regular = np.linalg.matrix_rank(jacobian) == mcp.size
-        word = "unique" if regular and mcp.is_affine else NOT_PROVED
-        return Uniqueness(
-            word, word, "the rules are a regular linear system" if regular else "the rules do not settle everything"
-        )
+        word, reason = _without_players(mcp, jacobian)
+        return Uniqueness(word, word, reason)
+    if not mcp.is_affine and not _linear_rows(game):
+        return Uniqueness(NOT_PROVED, NOT_PROVED, "some limit, rule or clearing row is not linear")
     decisions, rows, reduced = _reduce(mcp, jacobian)
     if not _skew(mcp, reduced, decisions, rows):
         return Uniqueness(NOT_PROVED, NOT_PROVED, "limits that depend on others' decisions")
@@ -70,6 +72,53 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
         "unique" if prices else NOT_PROVED,
         reason + ("" if unique else "; the set of equilibria is convex"),
     )
+
+
+def _without_players(mcp: MixedComplementarity, jacobian: np.ndarray) -> tuple[str, str]:
+    """Rules alone are a system of equations; pairs alone a complementarity problem."""
+    if not mcp.is_affine:
+        return NOT_PROVED, "the rules are not linear"
+    if np.isneginf(mcp.lower).all() and np.isposinf(mcp.upper).all():
+        if np.linalg.matrix_rank(jacobian) == mcp.size:
+            return "unique", "the rules are a regular linear system"
+        return NOT_PROVED, "the rules do not settle everything"
+    symmetric = (jacobian + jacobian.T) / 2
+    if float(np.linalg.eigvalsh(symmetric)[0]) > CONVEX * float(np.abs(symmetric).max()):
+        return "unique", "strictly monotone conditions"
+    if mcp.size <= 14 and _p_matrix(jacobian):
+        return "unique", "P-matrix"
+    return NOT_PROVED, "neither strictly monotone nor a P-matrix"
+
+
+def _linear_rows(game: Game) -> bool:
+    """Whether everything but payoffs is linear: limits, clearing rows and rules."""
+    reader = Reader()
+    rows = (*(row for player in game.players for row in player.constraints), *game.equations, *game.shared)
+    for name, body in (*((row.name, row.body) for row in rows), *((pair.name, pair.body) for pair in game.pairs)):
+        try:
+            if reader.read(body, name).quadratic:
+                return False
+        except NotAffine:
+            return False
+    return True
+
+
+def _steady(game: Game) -> bool:
+    """Whether the slope of every payoff depends on others' Vars by constant coefficients only (a price times a quantity)."""
+    for player in game.players:
+        others = [v for v in game.given(player) if not v.fixed]
+        gradient = differentiate(player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic)
+        for derivative in gradient:
+            seen = ComponentSet(_free(derivative))
+            if any(True for entry in slopes(derivative, [v for v in others if v in seen]) for _ in _free(entry)):
+                return False
+    return True
+
+
+def _free(expression: Any) -> list[VarData]:
+    if isinstance(expression, VarData) or hasattr(expression, "args"):
+        return list(identify_variables(expression, include_fixed=False))
+    return []
 
 
 def _reduce(mcp: MixedComplementarity, jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -112,7 +161,7 @@ def _monotone(
         lowest = _lowest_on(symmetric, equalities)
         return "monotone conditions" if lowest >= -CONVEX * max(np.abs(symmetric).max(), 1e-300) else None
     owner = mcp.player[mcp.kind == DECISION]
-    if len(owner) == len(core) and all(convex) and not np.any(core[owner[:, None] != owner[None, :]]):
+    if len(owner) == len(core) and all(convex) and not np.any(core[owner[:, None] != owner[None, :]]) and _steady(game):
         return "every player's payoff is convex and nobody moves another's"
     return "strictly monotone by an interval Jacobian" if _interval_monotone(game) else None
 
@@ -172,14 +221,19 @@ def _unit(table: np.ndarray) -> np.ndarray:
 
 
 def _p_matrix(matrix: np.ndarray) -> bool:
-    """Every principal minor positive (Schur recursion; doubles with each row)."""
+    """Every principal minor positive (Schur recursion; doubles with each row). Rows are scaled to diagonal one first."""
+    diagonal = np.diag(matrix)
+    return bool((diagonal > 0).all()) and _minors_positive(matrix / diagonal[:, None])
+
+
+def _minors_positive(matrix: np.ndarray) -> bool:
     if matrix.shape[0] == 0:
         return True
     pivot = matrix[0, 0]
-    if pivot <= 0:
+    if pivot <= CONVEX * np.abs(matrix).max():  # what rounding leaves of a zero is not positive
         return False
     rest = matrix[1:, 1:]
-    return _p_matrix(rest) and _p_matrix(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
+    return _minors_positive(rest) and _minors_positive(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
 
 
 def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
