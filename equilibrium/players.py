@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pyomo.environ as pyo
@@ -33,6 +34,7 @@ KNOWN = (
     pyo.Param,
     pyo.Set,
     pyo.RangeSet,
+    pyo.SetOf,
     pyo.Expression,
     pyo.Block,
     pyo.Suffix,
@@ -113,6 +115,16 @@ class Game:
         return tuple(sorted({player.stage for player in self.players}))
 
 
+@contextmanager
+def finite_numbers() -> Iterator[None]:
+    """Turn what Pyomo says about a missing or infinite number into a refusal in one line."""
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(f"a number of this model is missing or not finite: {' '.join(str(error).split())}") from error
+
+
+@finite_numbers()
 def find_game(model: pyo.ConcreteModel) -> Game:
     """Sort ``model`` into players and what stands outside. Raises Refused where the statement is not one we can
     treat."""
@@ -180,6 +192,11 @@ def _check_pairs(pairs: tuple[Pair, ...], owner: ComponentMap) -> None:
         if pair.variable.fixed:
             raise Refused(
                 f"{pair.variable.name} is fixed but the pair {pair.name} determines it; deactivate the pair, or leave the Var free"
+            )
+        low, up = pair.variable.bounds
+        if (low is not None and low > pair.lower + 1e-15) or (up is not None and up < pair.upper - 1e-15):
+            raise Refused(
+                f"{pair.variable.name} in the pair {pair.name} has tighter bounds than the pair states; make them equal"
             )
         other = seen.setdefault(id(pair.variable), pair)
         if other is not pair:
@@ -252,7 +269,7 @@ def _stages(model: pyo.ConcreteModel, blocks: list[BlockData]) -> list[int]:
                 raise Refused(
                     f"the Suffix 'stage' names {block.name}, which is not a player (a Block with an active Objective)"
                 )
-            if int(value) != value:
+            if not isinstance(value, (int, float)) or int(value) != value:
                 raise Refused(f"the stage of {block.name} is {value}; stages are whole numbers, the lowest moves first")
             stage[id(block)] = int(value)
     last = max(stage.values(), default=1)
@@ -307,13 +324,6 @@ def _pair(data: ComplementarityData) -> Pair:
     # The price is the side that is a single Var; if both are, the second, as in complements(row, price).
     v = 1 if plain[1] else 0
     (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
-    declared_low, declared_up = variable.bounds
-    if (declared_low is not None and declared_low > low + 1e-15) or (
-        declared_up is not None and declared_up < up - 1e-15
-    ):
-        raise Refused(
-            f"{variable.name} in the pair {data.name} has tighter bounds than the pair states; make them equal"
-        )
     if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
         raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
     if math.isfinite(row_low) and not math.isfinite(up):

@@ -19,7 +19,7 @@ from .errors import Infeasible, Refused
 from .formulations import best_response, complementarity, potential
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
-from .players import Game, find_game
+from .players import Game, find_game, finite_numbers
 from .solvers import newton
 from .solvers.outcome import Outcome, Termination
 from .tolerances import FEASIBLE
@@ -124,6 +124,7 @@ def _known(formulation: str | None, solver: str | None) -> None:
         raise Refused(f"unknown solver '{solver}'; there are {', '.join(SOLVERS)}")
 
 
+@finite_numbers()
 def derive(game: Game) -> MixedComplementarity:
     """The joint conditions: affine ones read off the expressions, nonlinear ones by core.kkt."""
     try:
