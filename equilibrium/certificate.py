@@ -23,7 +23,7 @@ import pyomo.environ as pyo
 import scipy.sparse as sp
 from pyomo.common.collections import ComponentSet
 from pyomo.core.base.constraint import ConstraintData
-from pyomo.core.expr.visitor import identify_variables
+from pyomo.core.expr.visitor import identify_variables, polynomial_degree
 
 from . import stated
 from .conditions import sides
@@ -184,7 +184,7 @@ def _player(
     )
     if answer.candidates:
         return _against_candidates(answer, player, own, z, common), answer.candidates[0].proof
-    part = _boxed(mcp.part(columns, z), decisions, size)
+    part = _boxed(_with_arrays(mcp.part(columns, z), player, z[columns]), decisions, size)
     affine = part.is_affine
     response = _respond(part)
     if response is None:
@@ -218,12 +218,41 @@ def _respond(part: MixedComplementarity) -> tuple[np.ndarray, str | None] | None
             answer, outcome = newton.solve(part)
             return (answer, None) if outcome.ok else None
         answer, outcome = potential.solve(part, found)
+        if not outcome.ok:
+            answer, outcome = newton.solve(part)
         return (answer, "convex quadratic") if outcome.ok else None
     part.start, own = None, part.start
     answer, outcome = newton.solve(part)
     if not outcome.ok:
         answer, outcome = newton.solve(part, own)
     return (answer, None) if outcome.ok else None
+
+
+def _with_arrays(part: MixedComplementarity, player: Player, z: np.ndarray) -> MixedComplementarity:
+    """A player may have an affine problem of its own in a nonlinear game (a price taker): read off its arrays, so that a linear
+    payoff without a unique optimum is solved as the programme it is."""
+    if part.is_affine or not _quadratic(player):
+        return part
+    part.matrix = part.jacobian(z)
+    part.vector = part.function(z) - part.matrix @ z if part.function is not None else None
+    return part
+
+
+def _quadratic(player: Player) -> bool:
+    """Whether the payoff is at most quadratic and every constraint linear in the player's own Vars."""
+    own = ComponentSet(player.decisions)
+    rows = [(player.objective.expr, 2), *((row.body, 1) for row in player.constraints)]
+    held = ComponentSet(
+        v for expression, _ in rows for v in identify_variables(expression, include_fixed=False) if v not in own
+    )
+    try:
+        for variable in held:
+            variable.fixed = True
+        degrees = [(polynomial_degree(expression), most) for expression, most in rows]
+    finally:
+        for variable in held:
+            variable.fixed = False
+    return all(degree is not None and degree <= most for degree, most in degrees)
 
 
 def _boxed(part: MixedComplementarity, decisions: np.ndarray, size: float) -> MixedComplementarity:

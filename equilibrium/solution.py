@@ -166,6 +166,8 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
             )
     z, outcome = complementarity.solve(mcp, solver)
     kind = "affine conditions without a potential" if mcp.is_affine else "nonlinear conditions"
+    if found is not None:
+        kind = "the convex programme behind the conditions was not solved accurately enough"
     return Answer(game, mcp, z, _feasible(outcome), "complementarity", "asked for" if formulation else kind)
 
 

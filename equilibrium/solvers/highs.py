@@ -2,9 +2,10 @@
 
     minimise  x'Hx/2 + c'x   subject to   row_lower <= A x <= row_upper,   lower <= x <= upper
 
-The dual of a row is the change of the optimal cost for one more unit of its right-hand side. HiGHS looks only at the
-diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers check the
-conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
+The dual of a row is the change of the optimal cost for one more unit of its right-hand side.
+HiGHS looks only at the diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers
+check the conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
+Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": programmes are scaled to sizes of one first.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ class Programme:
 
 
 def version() -> str:
-    """Version of HiGHS."""
     return highspy.Highs().version()
 
 
@@ -69,15 +69,11 @@ def minimise(
     highs.setOptionValue("time_limit", time_limit)
     highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
     highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
-    model = _model(
-        sp.csc_array(hessian[:, free][free]),
-        gradient[free],
-        sp.csr_array(programme.rows[:, free]),
-        programme.row_lower - shift,
-        programme.row_upper - shift,
-        lower[free],
-        upper[free],
-    )
+    scaled, column, row, cost = _scaled(Programme(
+        sp.csc_array(hessian[:, free][free]), gradient[free], sp.csr_array(programme.rows[:, free]),
+        programme.row_lower - shift, programme.row_upper - shift, lower[free], upper[free],
+    ))  # fmt: skip
+    model = _model(scaled)
     status = highs.passModel(model)
     if status == highspy.HighsStatus.kError:
         return x, np.zeros(len(shift)), _outcome(Termination.FAILED, "HiGHS refused the programme", began)
@@ -86,35 +82,49 @@ def minimise(
     termination = _TERMINATIONS.get(verdict, Termination.FAILED)
     solution = highs.getSolution()
     if solution.value_valid and len(solution.col_value) == len(free):
-        x[free] = solution.col_value
+        x[free] = column * np.array(solution.col_value)
     elif termination is Termination.SOLVED and len(free):
         termination = Termination.FAILED
-    duals = (
-        np.array(solution.row_dual)
-        if solution.dual_valid and len(solution.row_dual) == len(shift)
-        else np.zeros(len(shift))
-    )
+    known = solution.dual_valid and len(solution.row_dual) == len(shift)
+    duals = np.array(solution.row_dual) * cost / (row * column) if known else np.zeros(len(shift))
     return x, duals, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
 
 
 def _outcome(termination: Termination, message: str, began: float, highs: highspy.Highs | None = None) -> Outcome:
-    return Outcome(termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version())
+    return Outcome(
+        termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version()
+    )
 
 
-def _model(
-    hessian: sp.csc_array,
-    gradient: np.ndarray,
-    rows: sp.csr_array,
-    row_lower: np.ndarray,
-    row_upper: np.ndarray,
-    lower: np.ndarray,
-    upper: np.ndarray,
-) -> highspy.HighsModel:
+def _scaled(programme: Programme) -> tuple[Programme, float, np.ndarray, float]:
+    """(programme in x/column, its rows divided by row and its cost by cost; column, row, cost). Powers of two, so nothing is rounded."""
+    rows, hessian, gradient = programme.rows, programme.hessian, programme.gradient
+    row = _power(np.abs(rows).max(axis=1).toarray().ravel()) if rows.nnz else np.ones(rows.shape[0])
+    limits = np.concatenate([programme.row_lower / row, programme.row_upper / row])
+    if not np.any(np.isfinite(limits) & (limits != 0)):
+        limits = np.concatenate([programme.lower, programme.upper])
+    column = float(_power(np.abs(limits[np.isfinite(limits)]).max(initial=0.0)))
+    quadratic = float(np.abs(hessian).max()) if hessian.nnz else 0.0
+    cost = float(_power(max(np.abs(gradient).max(initial=0.0) * column, quadratic * column**2)))
+    return Programme(
+        hessian * (column**2 / cost), gradient * (column / cost), sp.csr_array(sp.diags_array(1 / row) @ rows),
+        programme.row_lower / (row * column), programme.row_upper / (row * column), programme.lower / column, programme.upper / column,
+    ), column, row, cost  # fmt: skip
+
+
+def _power(size: np.ndarray | float) -> np.ndarray:
+    """The power of two nearest to each size; 1 for a size of zero."""
+    size = np.asarray(size, dtype=float)
+    return 2.0 ** np.round(np.log2(np.where(size > 0, size, 1.0)))
+
+
+def _model(programme: Programme) -> highspy.HighsModel:
+    hessian, gradient, rows = programme.hessian, programme.gradient, programme.rows
     model = highspy.HighsModel()
     lp = model.lp_
-    lp.num_col_, lp.num_row_ = len(gradient), len(row_lower)
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = gradient, lower, upper
-    lp.row_lower_, lp.row_upper_ = row_lower, row_upper
+    lp.num_col_, lp.num_row_ = len(gradient), rows.shape[0]
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = gradient, programme.lower, programme.upper
+    lp.row_lower_, lp.row_upper_ = programme.row_lower, programme.row_upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = rows.indptr, rows.indices, rows.data
     triangle = sp.csc_array(sp.tril(hessian))
