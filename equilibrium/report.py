@@ -101,7 +101,7 @@ def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[F
             "theory": theorem,
             "route": one.solution.route,
             "solver": f"{outcome.solver} {outcome.version}".strip(),
-            "stopped": f"{outcome.termination.value}: {{outcome.message}}",
+            "stopped": f"{outcome.termination.value}: {outcome.message}",
             "warnings": " | ".join(certificate.warnings),
         }
         for check in certificate.checks or (None,):
