@@ -26,10 +26,10 @@ from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.expr.visitor import identify_variables, polynomial_degree
 
 from . import stated
+from .branches import Candidate
 from .conditions import sides
 from .convexity import prove
 from .formulations import potential
-from .branches import Candidate
 from .mcp import DECISION, MULTIPLIER, SHARED, MixedComplementarity
 from .players import Conduct, Game, Player, conduct
 from .solvers import newton
@@ -173,7 +173,7 @@ def _player(
     residual = float(residuals[columns].max(initial=0.0))
     infeasible = _infeasibility(player)
     charges = _charges(answer, player, z)
-    common = dict(
+    common: dict[str, Any] = dict(
         name=player.name,
         kind="player",
         size=size,
@@ -189,11 +189,7 @@ def _player(
     response = _respond(part)
     if response is None:
         bill = abs(_payoff(player, charges))
-        note = (
-            "its own problem could not be solved again"
-            if affine
-            else "its own nonlinear problem could not be solved again"
-        )
+        note = f"its own {'' if affine else 'nonlinear '}problem could not be solved again"
         return Check(regret=np.inf, bill=bill, distance=np.nan, proof="", note=note, **common), None
     best, proof = response
     if proof is None:
@@ -229,8 +225,8 @@ def _respond(part: MixedComplementarity) -> tuple[np.ndarray, str | None] | None
 
 
 def _with_arrays(part: MixedComplementarity, player: Player, z: np.ndarray) -> MixedComplementarity:
-    """A player may have an affine problem of its own in a nonlinear game (a price taker): read off its arrays, so that a linear
-    payoff without a unique optimum is solved as the programme it is."""
+    """A player may have an affine problem of its own in a nonlinear game (a price taker): read off its arrays, so
+    that a linear payoff without a unique optimum is solved as the programme it is."""
     if part.is_affine or not _quadratic(player):
         return part
     part.matrix = part.jacobian(z)
@@ -296,7 +292,8 @@ def _regret(
     charges: list[tuple[float, Any]],
     turnover: float,
 ) -> tuple[float, float]:
-    """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm it.
+    """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm
+    it.
 
     turnover: what the player pays and receives, added up; a trader's bill may be zero where its turnover is not.
     """
@@ -336,7 +333,8 @@ def _search(
     samples: int = 60,
     starts: int = 4,
 ) -> float:
-    """How much better the best of some seeded feasible points is: moves of many sizes, and stationary points from other starts."""
+    """How much better the best of some seeded feasible points is: moves of many sizes, and stationary points from
+    other starts."""
     random = np.random.default_rng(0)
     x, low, up = z[decisions], part.lower[decisions], part.upper[decisions]
     here = _payoff(player, charges)
@@ -462,9 +460,7 @@ def _outside(game: Game, mcp: MixedComplementarity, residuals: np.ndarray) -> Ch
     bounds = 0.0
     for variable in game.variables:
         if variable.value is None:
-            return Check(
-                "clearing and rules", "outside", *[np.nan] * 4, np.inf, np.inf, "", f"{variable.name} has no value"
-            )
+            return _outside_check(np.inf, np.inf, f"{variable.name} has no value")
         value = float(variable.value)
         for low, high in ((variable.lb, value), (value, variable.ub)):
             if low is not None and high is not None and low > high:
@@ -473,4 +469,20 @@ def _outside(game: Game, mcp: MixedComplementarity, residuals: np.ndarray) -> Ch
     if bounds > FEASIBLE:
         note = "a Var outside the players leaves its own bounds: pair it with its row (Complementarity), or free it"
     residual = float(residuals[columns].max())
-    return Check("clearing and rules", "outside", np.nan, np.nan, np.nan, np.nan, residual, max(rows, bounds), "", note)
+    return _outside_check(residual, max(rows, bounds), note)
+
+
+def _outside_check(residual: float, infeasibility: float, note: str) -> Check:
+    nothing = np.nan  # nobody decides here: no regret, no best response
+    return Check(
+        "clearing and rules",
+        "outside",
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+        residual,
+        infeasibility,
+        proof="",
+        note=note,
+    )

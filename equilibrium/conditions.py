@@ -173,7 +173,8 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
 
 
 def _uncross(layout: Layout) -> None:
-    """Limits that cross by rounding alone (x >= 0.1 + 0.2 and x <= 0.3) meet in the middle; others stay and are reported."""
+    """Limits that cross by rounding alone (x >= 0.1 + 0.2 and x <= 0.3) meet in the middle; others stay and are
+    reported."""
     for k, (low, up) in enumerate(zip(layout.lower, layout.upper, strict=True)):
         if up < low <= up + FEASIBLE * max(abs(low), abs(up)):
             layout.lower[k] = layout.upper[k] = 0.5 * (low + up)
@@ -327,9 +328,9 @@ def match(
     """Which equality row determines which free Var: {row: position of the Var}. Raises Refused, naming what is left
     over.
 
-    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a clearing
-    row and its price); then one that shares some of them; then one that contains the Var. A row that holds a Var of ``outside`` must
-    determine something: only rows over players' decisions alone can be shared constraints.
+    Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a
+    clearing row and its price); then one that shares some of them; then one that contains the Var. A row that holds a
+    Var of ``outside`` must determine something: only rows over players' decisions alone can be shared constraints.
     """
     weights: dict[tuple[int, int], float] = {}
     rows_of = defaultdict(list)
@@ -365,8 +366,10 @@ def match(
     left = [row_names[k] for k in range(len(terms)) if rule[k] and k not in chosen]
     if left:
         raise Refused(
-            f"nothing is determined by {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: the system is not square. An equality "
-            "outside the players needs a free Var of its own (a clearing row its price, a rule the Var it sets); is a price missing or fixed?"
+            f"nothing is determined by {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: "
+            "the system is not square. "
+            "An equality outside the players needs a free Var of its own (a clearing row its price, a rule the Var it "
+            "sets); is a price missing or fixed?"
         )
     return chosen
 

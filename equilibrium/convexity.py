@@ -28,7 +28,8 @@ PIECES = 256
 
 
 def prove(player: Player, box: list[tuple[float, float]]) -> str | None:
-    """The reason why the player's problem is convex in its own decisions over ``box``, or None: payoff and nonlinear constraints.
+    """The reason why the player's problem is convex in its own decisions over ``box``, or None: payoff and nonlinear
+    constraints.
 
     box: for every decision the interval it can take. Vars of others are held at their values.
     """

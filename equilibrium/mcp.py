@@ -23,9 +23,11 @@ DECISION, MULTIPLIER, OUTSIDE, SHARED = 0, 1, 2, 3
 class MixedComplementarity:
     """``lower <= z <= upper _|_ F(z)`` as arrays with names.
 
-    names: what each column is, in the model's words; kind: DECISION, MULTIPLIER (of a player's constraint), OUTSIDE (a Var
-    of no player) or SHARED (multiplier that all players pay); player: index of the owner, -1 outside; components: the Var or
-    (constraint, side) behind a column; absorbed: (constraint, column, coefficient, side, bound) of the limits that became bounds. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z + vector.
+    names: what each column is, in the model's words; kind: DECISION, MULTIPLIER (of a player's constraint), OUTSIDE
+    (a Var of no player) or SHARED (multiplier that all players pay); player: index of the owner, -1 outside;
+    components: the Var or (constraint, side) behind a column; absorbed: (constraint, column, coefficient, side,
+    bound) of the limits that became bounds. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z
+    + vector.
     """
 
     names: list[str]

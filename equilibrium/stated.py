@@ -1,4 +1,5 @@
-"""The players' conditions once more, from the model as it was stated: Pyomo's own values and derivatives of its expressions.
+"""The players' conditions once more, from the model as it was stated: Pyomo's own values and derivatives of its
+expressions.
 
 Nothing here uses the arrays of ``conditions`` or ``kkt``, so a mistake in them shows as a difference.
 """
@@ -21,10 +22,11 @@ ERRORS = (ArithmeticError, ValueError, TypeError)
 
 
 def mismatch(game: Game, mcp: MixedComplementarity, z: np.ndarray, seed: int = 0) -> np.ndarray:
-    """For every column how far ``mcp`` is from the stated model, relative to the size of the row's terms (zero: the same).
+    """For every column how far ``mcp`` is from the stated model, relative to the size of the row's terms (zero: the
+    same).
 
-    Looked at in z, and for affine conditions in one random point besides, so that a wrong coefficient of a Var that is zero shows
-    too. Equality rows outside the players are left out: their feasibility says the same.
+    Looked at in z, and for affine conditions in one random point besides, so that a wrong coefficient of a Var that
+    is zero shows too. Equality rows outside the players are left out: their feasibility says the same.
     """
     points = [z]
     if mcp.is_affine:

@@ -18,7 +18,8 @@ from .tolerances import AGREE
 def describe(certificate: Certificate) -> str:
     """Every row of a certificate in words, for a failing test."""
     rows = [
-        f"{c.name}: {'ok' if c.passed else 'FAILS'}, regret {c.regret:.3g} of {c.bill:.3g}, distance {c.distance:.3g} of {c.size:.3g}, "
+        f"{c.name}: {'ok' if c.passed else 'FAILS'}, regret {c.regret:.3g} of {c.bill:.3g}, "
+        f"distance {c.distance:.3g} of {c.size:.3g}, "
         f"residual {c.residual:.3g}, infeasibility {c.infeasibility:.3g} {c.note}"
         for c in certificate.checks
     ]
@@ -51,7 +52,8 @@ def assert_agree(first: Solution, second: Solution, tolerance: float = AGREE) ->
 
 
 def tamper(solution: Solution, variable: VarData, delta: float, *others: tuple[VarData, float]) -> Certificate:
-    """The certificate after ``variable`` is moved by ``delta`` (and each of ``others`` by its own); the values are restored."""
+    """The certificate after ``variable`` is moved by ``delta`` (and each of ``others`` by its own); the values are
+    restored."""
     changes = ((variable, delta), *others)
     before = [(moved, moved.value) for moved, _ in changes]
     try:

@@ -50,8 +50,8 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
         return Uniqueness(NOT_PROVED, NOT_PROVED, "too large for the dense test")
     jacobian = mcp.jacobian(z).toarray()
     if not game.players:
-        word, reason = _without_players(mcp, jacobian)
-        return Uniqueness(word, word, reason)
+        word, why = _without_players(mcp, jacobian)
+        return Uniqueness(word, word, why)
     if not mcp.is_affine and not _linear_rows(game):
         return Uniqueness(NOT_PROVED, NOT_PROVED, "some limit, rule or clearing row is not linear")
     decisions, rows, reduced = _reduce(mcp, jacobian)
@@ -104,7 +104,8 @@ def _linear_rows(game: Game) -> bool:
 
 
 def _steady(game: Game) -> bool:
-    """Whether the slope of every payoff depends on others' Vars by constant coefficients only (a price times a quantity)."""
+    """Whether the slope of every payoff depends on others' Vars by constant coefficients only (a price times a
+    quantity)."""
     for player in game.players:
         others = [v for v in game.given(player) if not v.fixed]
         gradient = differentiate(player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic)
@@ -221,7 +222,8 @@ def _unit(table: np.ndarray) -> np.ndarray:
 
 
 def _p_matrix(matrix: np.ndarray) -> bool:
-    """Every principal minor positive (Schur recursion; doubles with each row). Rows are scaled to diagonal one first."""
+    """Every principal minor positive (Schur recursion; doubles with each row). Rows are scaled to diagonal one
+    first."""
     diagonal = np.diag(matrix)
     return bool((diagonal > 0).all()) and _minors_positive(matrix / diagonal[:, None])
 

@@ -2,10 +2,11 @@
 
     minimise  x'Hx/2 + c'x   subject to   row_lower <= A x <= row_upper,   lower <= x <= upper
 
-The dual of a row is the change of the optimal cost for one more unit of its right-hand side.
-HiGHS looks only at the diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers
-check the conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
-Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": programmes are scaled to sizes of one first.
+The dual of a row is the change of the optimal cost for one more unit of its right-hand side. HiGHS looks only at the
+diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers check the
+conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
+Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": programmes are scaled to
+sizes of one first.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Programme:
 
 
 def version() -> str:
+    """Version of HiGHS."""
     return highspy.Highs().version()
 
 
@@ -69,10 +71,17 @@ def minimise(
     highs.setOptionValue("time_limit", time_limit)
     highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
     highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
-    scaled, column, row, cost = _scaled(Programme(
-        sp.csc_array(hessian[:, free][free]), gradient[free], sp.csr_array(programme.rows[:, free]),
-        programme.row_lower - shift, programme.row_upper - shift, lower[free], upper[free],
-    ))  # fmt: skip
+    scaled, column, row, cost = _scaled(
+        Programme(
+            sp.csc_array(hessian[:, free][free]),
+            gradient[free],
+            sp.csr_array(programme.rows[:, free]),
+            programme.row_lower - shift,
+            programme.row_upper - shift,
+            lower[free],
+            upper[free],
+        )
+    )
     model = _model(scaled)
     status = highs.passModel(model)
     if status == highspy.HighsStatus.kError:
@@ -91,13 +100,12 @@ def minimise(
 
 
 def _outcome(termination: Termination, message: str, began: float, highs: highspy.Highs | None = None) -> Outcome:
-    return Outcome(
-        termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version()
-    )
+    return Outcome(termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version())
 
 
 def _scaled(programme: Programme) -> tuple[Programme, float, np.ndarray, float]:
-    """(programme in x/column, its rows divided by row and its cost by cost; column, row, cost). Powers of two, so nothing is rounded."""
+    """(programme in x/column, its rows divided by row and its cost by cost; column, row, cost). Powers of two, so
+    nothing is rounded."""
     rows, hessian, gradient = programme.rows, programme.hessian, programme.gradient
     row = _power(np.abs(rows).max(axis=1).toarray().ravel()) if rows.nnz else np.ones(rows.shape[0])
     limits = np.concatenate([programme.row_lower / row, programme.row_upper / row])
@@ -106,10 +114,20 @@ def _scaled(programme: Programme) -> tuple[Programme, float, np.ndarray, float]:
     column = float(_power(np.abs(limits[np.isfinite(limits)]).max(initial=0.0)))
     quadratic = float(np.abs(hessian).max()) if hessian.nnz else 0.0
     cost = float(_power(max(np.abs(gradient).max(initial=0.0) * column, quadratic * column**2)))
-    return Programme(
-        hessian * (column**2 / cost), gradient * (column / cost), sp.csr_array(sp.diags_array(1 / row) @ rows),
-        programme.row_lower / (row * column), programme.row_upper / (row * column), programme.lower / column, programme.upper / column,
-    ), column, row, cost  # fmt: skip
+    return (
+        Programme(
+            hessian * (column**2 / cost),
+            gradient * (column / cost),
+            sp.csr_array(sp.diags_array(1 / row) @ rows),
+            programme.row_lower / (row * column),
+            programme.row_upper / (row * column),
+            programme.lower / column,
+            programme.upper / column,
+        ),
+        column,
+        row,
+        cost,
+    )
 
 
 def _power(size: np.ndarray | float) -> np.ndarray:

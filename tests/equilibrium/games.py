@@ -19,10 +19,12 @@ def cournot(
     capacity: Sequence[float] | None = None,
     conjecture: float = 1.0,
 ) -> pyo.ConcreteModel:
-    """Firms i choose q_i >= 0 on P = intercept - slope Q with cost linear_i q + curved_i q^2 / 2; the price is an Expression.
+    """Firms i choose q_i >= 0 on P = intercept - slope Q with cost linear_i q + curved_i q^2 / 2; the price is an
+    Expression.
 
-    conjecture: by how much a firm believes total output to move with its own (0 price taker, 1 Cournot, 2 two colluding firms). Other
-    values than 1 are stated through a price Var that everybody takes plus the part of it that the firm moves.
+    conjecture: by how much a firm believes total output to move with its own (0 price taker, 1 Cournot, 2 two
+    colluding firms). Other values than 1 are stated through a price Var that everybody takes plus the part of it that
+    the firm moves.
     """
     n = len(linear)
     curved = [0.0] * n if curved is None else curved
@@ -62,7 +64,8 @@ def random_cournot(random: np.random.Generator, firms: int | None = None) -> pyo
 
 
 def oligopsony(random: np.random.Generator) -> pyo.ConcreteModel:
-    """Buyers with fixed energy over periods on rising supply: min sum_t (a_t + b_t (x_t + L_t)) l_it, sum_t l_it = E_i, l >= 0."""
+    """Buyers with fixed energy over periods on rising supply: min sum_t (a_t + b_t (x_t + L_t)) l_it, sum_t l_it =
+    E_i, l >= 0."""
     n, periods = int(random.integers(1, 4)), int(random.integers(2, 5))
     m = pyo.ConcreteModel()
     m.buyer = pyo.Block(range(n))
@@ -85,8 +88,8 @@ def network(
 ) -> pyo.ConcreteModel:
     """Price takers on a line of nodes: elastic demand, plants with rising cost, links that trade between neighbours.
 
-    flip: nodes whose clearing row is written demand - supply == 0 instead of supply - demand == 0. scale: factor on all money.
-    extra: inflexible demand added at node 0.
+    flip: nodes whose clearing row is written demand - supply == 0 instead of supply - demand == 0. scale: factor on
+    all money. extra: inflexible demand added at node 0.
     """
     m = pyo.ConcreteModel()
     m.price = pyo.Var(range(nodes))
@@ -135,7 +138,8 @@ def _pair(m: pyo.ConcreteModel, matrix: np.ndarray, vector: np.ndarray, low: flo
 
 
 def household(conduct: str, capacity: float = INF) -> pyo.ConcreteModel:
-    """One buyer with value 60 d - d^2 on supply P = 10 + d. ``conduct``: 'moves' (Expression) or 'takes' (Var and clearing row)."""
+    """One buyer with value 60 d - d^2 on supply P = 10 + d. ``conduct``: 'moves' (Expression) or 'takes' (Var and
+    clearing row)."""
     m = pyo.ConcreteModel()
     m.buyer = pyo.Block()
     m.buyer.d = pyo.Var(bounds=(0, None if capacity == INF else capacity))

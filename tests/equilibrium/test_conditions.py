@@ -18,7 +18,8 @@ SEEDS = range(12)
 def dispatch(
     demand: float, sign: float = 1.0, sense=pyo.minimize, money: float = 1.0, row: str = "equality"
 ) -> pyo.ConcreteModel:
-    """min money * sum_k (c_k g_k + d_k g_k^2 / 2), sum g = demand, g_1 + g_2 <= 12, 1 <= g_3 <= 4; row ``balance`` times ``sign``."""
+    """min money * sum_k (c_k g_k + d_k g_k^2 / 2), sum g = demand, g_1 + g_2 <= 12, 1 <= g_3 <= 4; row ``balance``
+    times ``sign``."""
     m = pyo.ConcreteModel()
     m.p = pyo.Block()
     p = m.p
@@ -89,7 +90,8 @@ def test_limits_that_became_bounds_keep_their_multipliers():
 
 @pytest.mark.parametrize("factor", [2.0, -4.0])
 def test_of_several_limits_on_one_var_the_tightest_has_the_multiplier(factor):
-    """min (x - 9)^2 with x <= 5 and factor * x <= or >= factor * 3: slope at 3 is 12, per unit of the row 12 / |factor|."""
+    """min (x - 9)^2 with x <= 5 and factor * x <= or >= factor * 3: slope at 3 is 12, per unit of the row 12 /
+    |factor|."""
     m = pyo.ConcreteModel()
     m.a = pyo.Block()
     m.a.x = pyo.Var()
@@ -113,7 +115,8 @@ def test_a_singleton_equality_has_a_signed_multiplier():
 
 @pytest.mark.parametrize("side", ["lower", "upper"])
 def test_ranged_rows_have_a_multiplier_for_each_side(side):
-    """min (x - t)^2 + (y - t)^2 with 2 <= x + y <= 4: t = 0 lifts to x = y = 1 (multiplier 2), t = 3 lowers to 2 (multiplier 2)."""
+    """min (x - t)^2 + (y - t)^2 with 2 <= x + y <= 4: t = 0 lifts to x = y = 1 (multiplier 2), t = 3 lowers to 2
+    (multiplier 2)."""
     t = 0.0 if side == "lower" else 3.0
     m = pyo.ConcreteModel()
     m.a = pyo.Block()
@@ -182,9 +185,11 @@ def test_money_times_k_multiplies_prices(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_price_is_what_one_more_unit_of_demand_costs(seed):
-    """System cost W (plants and links, minus what users value), with inflexible demand at node 0 moved by 1e-3 both ways.
+    """System cost W (plants and links, minus what users value), with inflexible demand at node 0 moved by 1e-3 both
+    ways.
 
-    All players' minimised payoffs add up to W + sum_n p_n (d_n - q_n - arriving_n) = W - p_0 extra by the clearing rows.
+    All players' minimised payoffs add up to W + sum_n p_n (d_n - q_n - arriving_n) = W - p_0 extra by the clearing
+    rows.
     """
     step = 1e-3
 
@@ -204,9 +209,9 @@ def test_pairs_may_be_written_either_way_round():
     written = [
         lambda q, p: complements(q - 3 >= 0, p >= 0),
         lambda q, p: complements(p >= 0, q - 3 >= 0),
-        lambda q, p: complements(0 <= p, 3 <= q),
+        lambda q, p: complements(p >= 0, q >= 3),
         lambda q, p: complements(3 - q <= 0, p >= 0),
-        lambda q, p: complements(q >= 3, 0 <= p),
+        lambda q, p: complements(q >= 3, p >= 0),
         lambda q, p: complements(q - 3 == 0, p),
         lambda q, p: complements(pyo.inequality(0, p, 100), q - 3),
     ]

@@ -61,7 +61,8 @@ def test_a_price_inside_an_expression_of_the_root_is_still_taken():
 
 
 def test_firms_both_ways():
-    """n equal firms, P = a - b Q, cost c: Cournot q = (a - c) / (b (n + 1)); price takers with cost c q + d q^2 / 2: P = c + d q."""
+    """n equal firms, P = a - b Q, cost c: Cournot q = (a - c) / (b (n + 1)); price takers with cost c q + d q^2 / 2:
+    P = c + d q."""
     random = np.random.default_rng(1)
     for _ in range(20):
         n, a, b = int(random.integers(1, 6)), float(random.uniform(50, 150)), float(random.uniform(0.5, 3))

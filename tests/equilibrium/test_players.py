@@ -52,7 +52,8 @@ def test_a_player_inside_a_player_owns_its_own():
 
 
 def test_a_nonlinear_player_inside_a_player_is_solved_as_its_own():
-    """a: min e^x - 2x + y^2 (x = ln 2); a.inner: min (y - x)^2 + y^4 with its own limit; both conditions hold separately."""
+    """a: min e^x - 2x + y^2 (x = ln 2); a.inner: min (y - x)^2 + y^4 with its own limit; both conditions hold
+    separately."""
     m = pyo.ConcreteModel()
     m.a = pyo.Block()
     m.a.x = pyo.Var(bounds=(-5, 5))
@@ -307,7 +308,8 @@ def test_a_defining_row_and_a_shared_equality_are_told_apart():
 
 
 def test_fixed_vars_are_data():
-    """x fixed at 7 (its own wish is 3): b follows with y = 7; a fixed price beside its fixed clearing row is data as well."""
+    """x fixed at 7 (its own wish is 3): b follows with y = 7; a fixed price beside its fixed clearing row is data as
+    well."""
     m = two()
     m.a.x.fix(7)
     assert solve(m).certificate.verdict == "certified"
