@@ -242,11 +242,6 @@ def _draw(results: Results, room: Path) -> list[str]:
     draw = results.case.market.figures
     if draw is None or not results.solved:
         return []
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     (room / "figures").mkdir()
     names = []
     for name, figure in draw(results.solved).items():
@@ -254,7 +249,6 @@ def _draw(results: Results, room: Path) -> list[str]:
             figure.savefig(
                 room / "figures" / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None
             )
-        plt.close(figure)
         names.append(name)
     return names
 
