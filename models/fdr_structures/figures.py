@@ -222,9 +222,9 @@ def _bars(ax: Axes, group: Sequence[Any]) -> None:
         loss, fine = _loss(one), _certified(one)
         colour = GREY if one.alternative.structure == "passive" else ORANGE if loss > (1 + SAME) * passive else BLUE
         ax.barh(place, loss, height=0.66, color=colour if fine else "white", edgecolor=colour if fine else RED)
-        mark = "" if fine else "  not certified"
+        note = f"cost {one.value('system cost'):,.7g}" if fine else "not certified"
         ax.annotate(
-            f"{_amount(loss)}  (cost {one.value('system cost'):,.7g}){mark}",
+            f"{_amount(loss)}  ({note})",
             (loss, place),
             xytext=(4, 0),
             textcoords="offset points",
