@@ -160,7 +160,7 @@ def find_game(model: pyo.ConcreteModel) -> Game:
         Player(_name(model, block), block, _objective(block), tuple(decisions[i]), tuple(constraints[i]), stage[i])
         for i, block in enumerate(blocks)
     )
-    pairs = tuple(_pair(c) for c in complementarities)
+    pairs = tuple(_pair(c, owner) for c in complementarities)
     _check_pairs(pairs, owner)
     for variable in decisions[-1]:
         if not variable.is_continuous():
@@ -313,7 +313,7 @@ def _constant(expression: object) -> bool:
     )
 
 
-def _pair(data: ComplementarityData) -> Pair:
+def _pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
     """Read ``complements(row, variable bound)`` as lower <= v <= upper _|_ F, with F >= 0 at the lower bound."""
     sides = [_split(arg) for arg in data._args]
     plain = [body.is_expression_type() is False and isinstance(body, VarData) for body, _, _ in sides]
@@ -321,8 +321,9 @@ def _pair(data: ComplementarityData) -> Pair:
         raise Refused(
             f"the pair {data.name} has no side that is a bound of one Var; write complements(row >= 0, price >= 0)"
         )
-    # The price is the side that is a single Var; if both are, the second, as in complements(row, price).
-    v = 1 if plain[1] else 0
+    # The price is the side that is a single Var; if both are, the one of no player, else the second: complements(row, price).
+    theirs = [alone and owner.get(side[0], -1) >= 0 for alone, side in zip(plain, sides, strict=True)]
+    v = 1 if plain[1] and not (theirs[1] and plain[0] and not theirs[0]) else 0
     (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
     if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
         raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
