@@ -109,6 +109,11 @@ class Game:
                     seen.add(variable)
         return seen
 
+    def shareable(self, row: ConstraintData) -> bool:
+        """Whether only decisions of several players enter the row, so that it can be a limit they share."""
+        owners = {self.owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
+        return -1 not in owners and len(owners) > 1
+
     @property
     def stages(self) -> tuple[int, ...]:
         """The stages that occur, first mover first; one stage means that all move together."""
@@ -167,7 +172,7 @@ def find_game(model: pyo.ConcreteModel) -> Game:
             raise Refused(
                 f"{variable.name} belongs to no player and takes whole numbers only; prices and rules are continuous here"
             )
-    equations, shared = _classify(constraints[-1], owner, players)
+    equations, shared = _classify(constraints[-1], owner, players, len(decisions[-1]) - len(pairs))
     game = Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
     _refuse_strangers(game)
     return game
@@ -343,8 +348,9 @@ def _pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
 
 
 def _classify(
-    rows: list[ConstraintData], owner: ComponentMap, players: tuple[Player, ...]
+    rows: list[ConstraintData], owner: ComponentMap, players: tuple[Player, ...], prices: int
 ) -> tuple[list[ConstraintData], list[ConstraintData]]:
+    """Equality rows and shared inequalities outside the players; ``prices``: how many Vars outside wait for an equality."""
     equations, shared = [], []
     for row in rows:
         owners = {owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
@@ -352,7 +358,7 @@ def _classify(
             _must_hold(row)
             continue
         touched = owners - {-1}
-        if len(touched) == 1 and -1 not in owners:
+        if len(touched) == 1 and -1 not in owners and not (row.equality and prices):
             name = players[next(iter(touched))].name
             raise Refused(
                 f"the constraint {row.name} stands outside but only {name} enters it; move it onto the Block {name}"
@@ -364,8 +370,7 @@ def _classify(
         else:
             raise Refused(
                 f"the inequality {row.name} stands outside the players and involves Vars of no player; pair it with "
-                "its price "
-                "by Complementarity, or write an equality"
+                "its price by Complementarity, or write an equality"
             )
     return equations, shared
 

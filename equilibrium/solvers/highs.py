@@ -116,16 +116,17 @@ def _scales(hessian: sp.csc_array, table: sp.csr_array, rounds: int = 6) -> tupl
     HiGHS compares with absolute tolerances and does not scale quadratic programmes: money in thousands instead of units can make the
     difference between a millisecond and never.
     """
+    square, rectangle = sp.coo_array(hessian), sp.coo_array(table)
+    (i, j), (k, m) = square.coords, rectangle.coords
+    curved, linear = np.abs(square.data), np.abs(rectangle.data)
     column, row = np.ones(table.shape[1]), np.ones(table.shape[0])
-    square, rectangle = abs(hessian), abs(table)
-    for _ in range(rounds if column.size else 0):
-        curved = sp.diags_array(column) @ square @ sp.diags_array(column)
-        scaled = sp.csc_array(sp.diags_array(row) @ rectangle @ sp.diags_array(column))
-        above = curved.max(axis=0).toarray().ravel() if square.nnz else np.zeros(column.size)
-        below = scaled.max(axis=0).toarray().ravel() if row.size else np.zeros(column.size)
-        across = scaled.max(axis=1).toarray().ravel() if row.size else np.zeros(0)
-        column = column / np.sqrt(_nonzero(np.maximum(above, below)))
-        row = row / np.sqrt(_nonzero(across))
+    for _ in range(rounds):
+        by_column, by_row = np.zeros(len(column)), np.zeros(len(row))
+        np.maximum.at(by_column, j, curved * column[i] * column[j])
+        scaled = linear * row[k] * column[m]
+        np.maximum.at(by_column, m, scaled)
+        np.maximum.at(by_row, k, scaled)
+        column, row = column / np.sqrt(_nonzero(by_column)), row / np.sqrt(_nonzero(by_row))
     return _power_of_two(column), _power_of_two(row)
 
 
