@@ -170,6 +170,8 @@ def _player(
     decisions = np.flatnonzero(mcp.kind[columns] == DECISION)
     own = columns[decisions]
     size = float(np.abs(z[own]).max(initial=0.0))
+    everybody = float(np.abs(z[mcp.kind == DECISION]).max(initial=0.0))
+    size = max(size, 1e-5 * everybody)  # who does nothing is off by rounding of what the others do
     residual = float(residuals[columns].max(initial=0.0))
     infeasible = _infeasibility(player)
     charges = _charges(answer, player, z)

@@ -289,14 +289,13 @@ def _equations(
         if j in position:
             by_column[j][i] = by_column[j].get(i, 0.0) + value
     terms = [{layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0} for _, repn in equations]
-    outside = {c for c, kind in enumerate(layout.kind) if kind == OUTSIDE}
     chosen = match(
         [row.name for row, _ in equations],
         terms,
         [layout.names[c] for c in free],
         [by_column[c] for c in free],
         free,
-        outside,
+        [not game.shareable(row) for row, _ in equations],
     )
     for k, (row, repn) in enumerate(equations):
         limit = float(row.ub)
@@ -323,28 +322,28 @@ def match(
     variable_names: list[str],
     columns: list[dict[int, float]],
     ids: list[int],
-    outside: set[int],
+    rule: list[bool],
 ) -> dict[int, int]:
     """Which equality row determines which free Var: {row: position of the Var}. Raises Refused, naming what is left
     over.
 
     Best is a row whose coefficients are, up to one factor, those with which the Var enters the players' conditions (a
-    clearing row and its price); then one that shares some of them; then one that contains the Var. A row that holds a
-    Var of ``outside`` must determine something: only rows over players' decisions alone can be shared constraints.
+    clearing row and its price); then one that shares some of them; then one that contains the Var; among equals the one
+    that contains it. rule: which rows must determine something; the others may also be shared constraints.
     """
     weights: dict[tuple[int, int], float] = {}
     rows_of = defaultdict(list)
     for k, term in enumerate(terms):
         for column in term:
             rows_of[column].append(k)
-    rule = [not outside.isdisjoint(term) for term in terms]
     for v, (entered, column) in enumerate(zip(columns, ids, strict=True)):
         for k in {k for i in entered for k in rows_of[i]}:
             ratios = [terms[k][i] / value for i, value in entered.items() if i in terms[k] and value]
-            exact = len(ratios) == len(entered) and max(ratios) - min(ratios) <= 1e-9 * max(map(abs, ratios))
-            weights[k, v] = 1.0 if exact else 2.0
+            covers = len(ratios) == len(entered) and max(ratios) - min(ratios) <= 1e-9 * max(map(abs, ratios))
+            alone = len(terms[k].keys() - {column}) == len(entered)
+            weights[k, v] = (1.0 if alone else 1.5) if covers else 2.0
         for k in rows_of[column]:
-            weights[k, v] = min(weights.get((k, v), 9.0), 3.0)
+            weights[k, v] = weights.get((k, v), 3.0) - 0.25
     partner = np.full(len(ids), -1)
     if weights:
         later = 10.0 * len(ids)  # a row that may be shared is taken only where no rule can be
@@ -366,10 +365,9 @@ def match(
     left = [row_names[k] for k in range(len(terms)) if rule[k] and k not in chosen]
     if left:
         raise Refused(
-            f"nothing is determined by {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: "
-            "the system is not square. "
-            "An equality outside the players needs a free Var of its own (a clearing row its price, a rule the Var it "
-            "sets); is a price missing or fixed?"
+            f"nothing is determined by {', '.join(left[:5])}{' ...' if len(left) > 5 else ''}: the system is not "
+            "square. An equality outside the players needs a free Var of its own (a clearing row its price, a rule the "
+            "Var it sets); is a price missing or fixed? If only one player's Vars enter it, it belongs on that Block"
         )
     return chosen
 

@@ -111,8 +111,8 @@ def _transform(
     if objective.sense == pyo.maximize:
         objective.set_value(-objective.expr)
         objective.set_sense(pyo.minimize)
-    # A derivative that is a plain number would make core.kkt state a row without anything in it; a Param of zero
-    # prevents that.
+    # Where a derivative is a plain number core.kkt would state a row without anything in it; a Param of zero prevents
+    # it.
     other.block.no_slope = pyo.Param(initialize=0.0, mutable=True)
     objective.set_value(objective.expr + other.block.no_slope * sum(other.decisions))
     for variable in other.decisions:
@@ -190,15 +190,19 @@ def _matching(game: Game, free: list[VarData]) -> dict[int, int]:
         for variable in seen:
             if id(variable) in position:
                 entered[position[id(variable)]].update({id(v): 1.0 for v in player.decisions})
-    outside = {id(v) for v in game.variables}
     return match(
-        [r.name for r in game.equations], terms, [v.name for v in free], entered, [id(v) for v in free], outside
+        [r.name for r in game.equations],
+        terms,
+        [v.name for v in free],
+        entered,
+        [id(v) for v in free],
+        [not game.shareable(row) for row in game.equations],
     )
 
 
 def _oriented(game: Game, layout: Layout, mcp: MixedComplementarity) -> MixedComplementarity:
-    """Equality rows and free Vars matched again, now by the derivatives at the start, each row with the sign that
-    makes it skew."""
+    """Equality rows and free Vars matched again by the derivatives at the start, each row with the sign that makes it
+    skew."""
     paired = {id(pair.variable) for pair in game.pairs}
     free = [layout.column[id(v)] for v in game.variables if id(v) not in paired]
     assert mcp.start is not None and mcp.function is not None and mcp.derivative is not None
@@ -213,9 +217,9 @@ def _oriented(game: Game, layout: Layout, mcp: MixedComplementarity) -> MixedCom
             terms[position[i]][j] = value
         elif value and j in position:
             entered[position[j]][i] = value
-    names, outside = [layout.names[c] for c in free], set(np.flatnonzero(mcp.kind == OUTSIDE).tolist())
+    names = [layout.names[c] for c in free]
     try:
-        chosen = match(names, terms, names, entered, free, outside)
+        chosen = match(names, terms, names, entered, free, [True] * len(free))
     except Refused:  # a derivative vanishes at the start: keep the match by what stands in the rows
         return mcp
     source, sign = np.arange(mcp.size), np.ones(mcp.size)

@@ -109,6 +109,11 @@ class Game:
                     seen.add(variable)
         return seen
 
+    def shareable(self, row: ConstraintData) -> bool:
+        """Whether only decisions of several players enter the row, so that it can be a limit they share."""
+        owners = {self.owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
+        return -1 not in owners and len(owners) > 1
+
     @property
     def stages(self) -> tuple[int, ...]:
         """The stages that occur, first mover first; one stage means that all move together."""
@@ -165,9 +170,9 @@ def find_game(model: pyo.ConcreteModel) -> Game:
     for variable in decisions[-1]:
         if not variable.is_continuous():
             raise Refused(
-                f"{variable.name} belongs to no player and takes whole numbers only; prices and rules are continuous"
+                f"{variable.name} belongs to no player and takes whole numbers only; prices and rules are continuous here"
             )
-    equations, shared = _classify(constraints[-1], owner, players)
+    equations, shared = _classify(constraints[-1], owner, players, len(decisions[-1]) - len(pairs))
     game = Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
     _refuse_strangers(game)
     return game
@@ -187,13 +192,11 @@ def _check_pairs(pairs: tuple[Pair, ...], owner: ComponentMap) -> None:
     for pair in pairs:
         if owner.get(pair.variable, -1) >= 0:
             raise Refused(
-                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; "
-                "prices belong to no player"
+                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to no player"
             )
         if pair.variable.fixed:
             raise Refused(
-                f"{pair.variable.name} is fixed but the pair {pair.name} determines it; "
-                "deactivate the pair, or leave the Var free"
+                f"{pair.variable.name} is fixed but the pair {pair.name} determines it; deactivate the pair, or leave the Var free"
             )
         low, up = pair.variable.bounds
         if (low is not None and low > pair.lower + 1e-15) or (up is not None and up < pair.upper - 1e-15):
@@ -216,8 +219,7 @@ def _refuse_strangers(game: Game) -> None:
         for variable in identify_variables(expression, include_fixed=False):
             if id(variable) not in known:
                 raise Refused(
-                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; "
-                    "fix it, or put it "
+                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; fix it, or put it "
                     "on the Block of whoever decides it"
                 )
 
@@ -324,10 +326,10 @@ def _pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
         raise Refused(
             f"the pair {data.name} has no side that is a bound of one Var; write complements(row >= 0, price >= 0)"
         )
-    # The price is the side that is a single Var; if both are, the one that no player owns, else the second, as in
-    # complements(row, price).
-    free = [single and owner.get(body, -1) < 0 for single, (body, _, _) in zip(plain, sides, strict=True)]
-    v = 0 if free[0] and not free[1] else 1 if plain[1] else 0
+    # The price is the side that is a single Var; if both are, the one of no player, else the second: complements(row,
+    # price).
+    theirs = [alone and owner.get(side[0], -1) >= 0 for alone, side in zip(plain, sides, strict=True)]
+    v = 1 if plain[1] and not (theirs[1] and plain[0] and not theirs[0]) else 0
     (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
     if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
         raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
@@ -347,8 +349,10 @@ def _pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
 
 
 def _classify(
-    rows: list[ConstraintData], owner: ComponentMap, players: tuple[Player, ...]
+    rows: list[ConstraintData], owner: ComponentMap, players: tuple[Player, ...], prices: int
 ) -> tuple[list[ConstraintData], list[ConstraintData]]:
+    """Equality rows and shared inequalities outside the players; ``prices``: how many Vars outside wait for an
+    equality."""
     equations, shared = [], []
     for row in rows:
         owners = {owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
@@ -356,7 +360,7 @@ def _classify(
             _must_hold(row)
             continue
         touched = owners - {-1}
-        if len(touched) == 1 and -1 not in owners:
+        if len(touched) == 1 and -1 not in owners and not (row.equality and prices):
             name = players[next(iter(touched))].name
             raise Refused(
                 f"the constraint {row.name} stands outside but only {name} enters it; move it onto the Block {name}"
@@ -368,8 +372,7 @@ def _classify(
         else:
             raise Refused(
                 f"the inequality {row.name} stands outside the players and involves Vars of no player; pair it with "
-                "its price "
-                "by Complementarity, or write an equality"
+                "its price by Complementarity, or write an equality"
             )
     return equations, shared
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+import scipy.sparse as sp
 
 from . import branches
 from .branches import Branch, Candidate
@@ -192,7 +193,9 @@ def _refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
         hessian = part.matrix[decisions][:, decisions]
         equal = np.flatnonzero(np.isneginf(part.lower) & np.isposinf(part.upper) & (part.kind != DECISION))
         table = part.matrix[equal][:, decisions]
-        if potential.convexified(hessian.tocsc(), part.vector[decisions], table, part.vector[equal]) is None:
+        moving = part.lower[decisions] < part.upper[decisions]
+        curved = sp.csc_array((hessian + hessian.T) / 2)
+        if potential.convexified(curved, part.vector[decisions], table, part.vector[equal], moving) is None:
             raise Refused(
                 f"the payoff of {player.name} is not concave in its own decisions, so its conditions of optimality "
                 "also hold at "

@@ -50,7 +50,8 @@ def find(mcp: MixedComplementarity) -> Potential | None:
     hessian = sp.csc_array((hessian + hessian.T) / 2)
     table = sp.csr_array(matrix[rows][:, variables])
     equal = np.isneginf(mcp.lower[rows])
-    convex = convexified(hessian, vector[variables], table[equal], -vector[rows][equal])
+    moving = mcp.lower[variables] < mcp.upper[variables]
+    convex = convexified(hessian, vector[variables], table[equal], -vector[rows][equal], moving)
     if convex is None:
         return None
     programme = highs.Programme(
@@ -94,14 +95,19 @@ def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, 
 
 
 def convexified(
-    hessian: sp.csc_array, gradient: np.ndarray, table: sp.csr_array, right: np.ndarray
+    hessian: sp.csc_array, gradient: np.ndarray, table: sp.csr_array, right: np.ndarray, moving: np.ndarray
 ) -> tuple[sp.csc_array, np.ndarray] | None:
     """(H, c) of the same programme with H positive semidefinite, or None if it is not convex where its equalities hold.
 
-    A Hessian that is positive only along the equalities ``table x = right`` is lifted by a multiple of table'table,
-    which adds a constant on the feasible set.
+    moving: the columns whose bounds leave them room; how the others curve the payoff does not matter. A Hessian that is
+    positive only along the equalities ``table x = right`` is lifted by a multiple of table'table, which adds a constant
+    on the feasible set.
     """
-    if lowest_eigenvalue(hessian) >= 0:
+
+    def lowest(matrix: sp.csc_array) -> float:
+        return lowest_eigenvalue(matrix if moving.all() else sp.csc_array(matrix[:, moving][moving]))
+
+    if lowest(hessian) >= 0:
         return hessian, gradient
     if not table.shape[0] or hessian.shape[0] > 2000:
         return None
@@ -109,7 +115,7 @@ def convexified(
     size = float(abs(hessian).max()) / max(float(abs(product).max()), 1e-300)
     for weight in (size, 10 * size, 100 * size, 1000 * size):
         lifted = sp.csc_array(hessian + weight * product)
-        if lowest_eigenvalue(lifted) >= 0:
+        if lowest(lifted) >= 0:
             return lifted, gradient - weight * (table.T @ right)
     return None
 

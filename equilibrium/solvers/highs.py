@@ -5,8 +5,6 @@
 The dual of a row is the change of the optimal cost for one more unit of its right-hand side. HiGHS looks only at the
 diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers check the
 conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
-Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": programmes are scaled to
-sizes of one first.
 """
 
 from __future__ import annotations
@@ -65,23 +63,25 @@ def minimise(
     shift = programme.rows @ x
     hessian = sp.csc_array(programme.hessian)
     gradient = programme.gradient + hessian @ x
+    reduced = Programme(
+        sp.csc_array(hessian[:, free][free]),
+        gradient[free],
+        sp.csr_array(programme.rows[:, free]),
+        programme.row_lower - shift,
+        programme.row_upper - shift,
+        lower[free],
+        upper[free],
+    )
+    scaled, column, row, cost = _scaled(reduced)
     highs = highspy.Highs()
     highs.silent()
-    highs.setOptionValue("qp_regularization_value", regularisation)
-    highs.setOptionValue("time_limit", time_limit)
-    highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
-    highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
-    scaled, column, row, cost = _scaled(
-        Programme(
-            sp.csc_array(hessian[:, free][free]),
-            gradient[free],
-            sp.csr_array(programme.rows[:, free]),
-            programme.row_lower - shift,
-            programme.row_upper - shift,
-            lower[free],
-            upper[free],
-        )
-    )
+    for option, value in (
+        ("qp_regularization_value", regularisation),
+        ("time_limit", time_limit),
+        ("primal_feasibility_tolerance", 1e-9),
+        ("dual_feasibility_tolerance", 1e-9),
+    ):
+        highs.setOptionValue(option, value)
     model = _model(scaled)
     status = highs.passModel(model)
     if status == highspy.HighsStatus.kError:
@@ -91,49 +91,79 @@ def minimise(
     termination = _TERMINATIONS.get(verdict, Termination.FAILED)
     solution = highs.getSolution()
     if solution.value_valid and len(solution.col_value) == len(free):
-        x[free] = column * np.array(solution.col_value)
+        x[free] = np.clip(column * np.array(solution.col_value), lower[free], upper[free])
     elif termination is Termination.SOLVED and len(free):
         termination = Termination.FAILED
-    known = solution.dual_valid and len(solution.row_dual) == len(shift)
-    duals = np.array(solution.row_dual) * cost / (row * column) if known else np.zeros(len(shift))
+    duals = (
+        row * np.array(solution.row_dual) / cost
+        if solution.dual_valid and len(solution.row_dual) == len(shift)
+        else np.zeros(len(shift))
+    )
     return x, duals, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
+
+
+def _power_of_two(size: np.ndarray | float) -> np.ndarray:
+    """The power of two nearest to each size (one for zero): scaling by it rounds nothing."""
+    size = np.asarray(size, dtype=float)
+    return np.exp2(np.round(np.log2(np.where((size > 0) & np.isfinite(size), size, 1.0))))
+
+
+def _size(*limits: np.ndarray) -> float:
+    """The largest finite number among some limits."""
+    found = np.abs(np.concatenate(limits))
+    return float(found[np.isfinite(found)].max(initial=0.0))
+
+
+def _scaled(programme: Programme) -> tuple[Programme, np.ndarray, np.ndarray, float]:
+    """(the programme in x / column with its rows times row and its cost times cost; column, row, cost).
+
+    HiGHS compares with absolute tolerances and does not scale quadratic programmes: money in thousands made the
+    difference between a millisecond and never, and right-hand sides of 1e-5 ended in "Solve error".
+    """
+    column, row = _scales(programme.hessian, programme.rows)
+    quantity = _size(row * programme.row_lower, row * programme.row_upper)
+    if quantity == 0:
+        quantity = _size(programme.lower / column, programme.upper / column)
+    column, row = column * _power_of_two(quantity), row / _power_of_two(quantity)
+    hessian = sp.csc_array(sp.diags_array(column) @ programme.hessian @ sp.diags_array(column))
+    gradient = column * programme.gradient
+    largest = max(np.abs(gradient).max(initial=0.0), abs(hessian).max() if hessian.nnz else 0.0)
+    cost = float(1 / _power_of_two(largest))
+    scaled = Programme(
+        sp.csc_array(hessian * cost),
+        gradient * cost,
+        sp.csr_array(sp.diags_array(row) @ programme.rows @ sp.diags_array(column)),
+        row * programme.row_lower,
+        row * programme.row_upper,
+        programme.lower / column,
+        programme.upper / column,
+    )
+    return scaled, column, row, cost
+
+
+def _scales(hessian: sp.csc_array, table: sp.csr_array, rounds: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of columns and rows that bring the entries of [[H, A'], [A, 0]] near one (Ruiz), so that units do not
+    matter."""
+    square, rectangle = sp.coo_array(hessian), sp.coo_array(table)
+    (i, j), (k, m) = square.coords, rectangle.coords
+    curved, linear = np.abs(square.data), np.abs(rectangle.data)
+    column, row = np.ones(table.shape[1]), np.ones(table.shape[0])
+    for _ in range(rounds):
+        by_column, by_row = np.zeros(len(column)), np.zeros(len(row))
+        np.maximum.at(by_column, j, curved * column[i] * column[j])
+        scaled = linear * row[k] * column[m]
+        np.maximum.at(by_column, m, scaled)
+        np.maximum.at(by_row, k, scaled)
+        column, row = column / np.sqrt(_nonzero(by_column)), row / np.sqrt(_nonzero(by_row))
+    return _power_of_two(column), _power_of_two(row)
+
+
+def _nonzero(size: np.ndarray) -> np.ndarray:
+    return np.where(size > 0, size, 1.0)
 
 
 def _outcome(termination: Termination, message: str, began: float, highs: highspy.Highs | None = None) -> Outcome:
     return Outcome(termination, message, time.perf_counter() - began, "HiGHS", highs.version() if highs else version())
-
-
-def _scaled(programme: Programme) -> tuple[Programme, float, np.ndarray, float]:
-    """(programme in x/column, its rows divided by row and its cost by cost; column, row, cost). Powers of two, so
-    nothing is rounded."""
-    rows, hessian, gradient = programme.rows, programme.hessian, programme.gradient
-    row = _power(np.abs(rows).max(axis=1).toarray().ravel()) if rows.nnz else np.ones(rows.shape[0])
-    limits = np.concatenate([programme.row_lower / row, programme.row_upper / row])
-    if not np.any(np.isfinite(limits) & (limits != 0)):
-        limits = np.concatenate([programme.lower, programme.upper])
-    column = float(_power(np.abs(limits[np.isfinite(limits)]).max(initial=0.0)))
-    quadratic = float(np.abs(hessian).max()) if hessian.nnz else 0.0
-    cost = float(_power(max(np.abs(gradient).max(initial=0.0) * column, quadratic * column**2)))
-    return (
-        Programme(
-            hessian * (column**2 / cost),
-            gradient * (column / cost),
-            sp.csr_array(sp.diags_array(1 / row) @ rows),
-            programme.row_lower / (row * column),
-            programme.row_upper / (row * column),
-            programme.lower / column,
-            programme.upper / column,
-        ),
-        column,
-        row,
-        cost,
-    )
-
-
-def _power(size: np.ndarray | float) -> np.ndarray:
-    """The power of two nearest to each size; 1 for a size of zero."""
-    size = np.asarray(size, dtype=float)
-    return 2.0 ** np.round(np.log2(np.where(size > 0, size, 1.0)))
 
 
 def _model(programme: Programme) -> highspy.HighsModel:
