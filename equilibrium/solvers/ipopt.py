@@ -128,7 +128,7 @@ class _Relaxed:
         pick_low = sp.csr_array((np.ones(a), (np.arange(a), self.low)), shape=(a, n))
         pick_up = sp.csr_array((np.ones(b), (np.arange(b), self.up)), shape=(b, n))
         if ones:
-            jacobian = sp.csr_array(self.mcp.jacobian(z))
+            jacobian = sp.csr_array(self.mcp.jacobian(z), copy=True)  # affine problems hand out their own matrix
             jacobian.data[:] = 1.0
             one_a, one_b = sp.eye_array(a), sp.eye_array(b)
             return sp.csr_array(
