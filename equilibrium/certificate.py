@@ -252,7 +252,10 @@ def _regret(
     """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm it."""
     here, there = _payoff(player), _payoff_at(player, y)
     if part.matrix is None or part.vector is None:
-        bill = max(abs(here), abs(there), 1e-300)
+        point = np.zeros(part.size)
+        point[decisions] = x
+        size = float(np.abs(part.F(point)[decisions]) @ np.abs(x))  # a profit may be zero where the bill is not
+        bill = max(abs(here), abs(there), size, 1e-300)
         return here - there, bill
     hessian = part.matrix[decisions][:, decisions]
     gradient = part.vector[decisions]
@@ -260,8 +263,12 @@ def _regret(
     bill = float(np.abs(gradient) @ np.abs(x) + np.abs(x) @ (abs(hessian) @ np.abs(x))) or max(abs(here), 1e-300)
     bill = max(bill, abs(here))
     regret = float((hessian @ y + gradient) @ step + 0.5 * step @ (hessian @ step))
-    if not shared and abs((here - there) - regret) > 1e-9 * max(bill, abs(here), abs(there)):
-        return np.inf, bill  # the derived conditions do not belong to this payoff
+    probe = x + 0.1 * max(float(np.abs(x).max(initial=0.0)), 1e-9) * np.cos(np.arange(len(x)))  # also where regret is zero
+    elsewhere = _payoff_at(player, probe)
+    change = float((hessian @ x + gradient) @ (probe - x) + 0.5 * (probe - x) @ (hessian @ (probe - x)))
+    for payoff, derived in ((there, -regret), (elsewhere, change)):
+        if not shared and abs(payoff - here - derived) > 1e-9 * max(bill, abs(here), abs(payoff)):
+            return np.inf, bill  # the derived conditions do not belong to this payoff
     return regret, bill
 
 
