@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
     from equilibrium.run import run_case
 
-    console = Console(quiet=options.quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(quiet=options.quiet, highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width())
     began = time.perf_counter()
     with Progress(console) as progress:
         results = run_case(
@@ -167,6 +167,11 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     console.print(f"In solvers {solver:.2f} s of {total:.2f} s: {100 * (1 - solver / total):.0f} % of the time is spent outside them.")
 
 
+def _width() -> int | None:
+    """The terminal's own width; a wide one where the output goes to a file or another program."""
+    return None if sys.stdout.isatty() else 160
+
+
 def print_table(console: Any, table: Any, title: str) -> None:
     """A DataFrame as a table for reading."""
     from rich.table import Table
@@ -175,7 +180,8 @@ def print_table(console: Any, table: Any, title: str) -> None:
 
     shown = Table(title=title, title_justify="left")
     for name, kind in table.dtypes.items():
-        shown.add_column(str(name), justify="right" if kind.kind in "fi" else "left", no_wrap=False)
+        number = kind.kind in "fi"
+        shown.add_column(str(name), justify="right" if number else "left", overflow="fold")  # folded, never cut short
     for row in table.itertuples(index=False):
         shown.add_row(*(report.text(value) for value in row))
     console.print(shown)
@@ -209,7 +215,8 @@ def describe(name: str, as_json: bool) -> int:
         print(json.dumps(describe_as_dict(market), indent=2))
     else:
         table = table_of(market)
-        print_table(Console(highlight=False, soft_wrap=not sys.stdout.isatty()), table.fillna("required"), market.title)
+        console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=_width())
+        print_table(console, table.fillna("required"), market.title)
     return 0
 
 
