@@ -197,7 +197,8 @@ def print_table(console: Any, table: Any, title: str | None = None) -> None:
 
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in table.dtypes.items():
-        shown.add_column(str(name), justify="right" if kind.kind in "fi" else "left", no_wrap=name == "alternative")
+        justify = "right" if kind.kind in "fi" else "left"
+        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
     for row in report.readable(table).itertuples(index=False):
         shown.add_row(*row)
     console.print(shown)

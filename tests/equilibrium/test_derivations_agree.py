@@ -16,7 +16,8 @@ pytestmark = pytest.mark.skipif(not have_nonlinear(), reason="needs ASL")
 
 
 def quadratic_game(random: np.random.Generator) -> pyo.ConcreteModel:
-    """Random players, maximisers among them, with rows that hold others' Vars, a pair, a rule, a price and shared rows."""
+    """Random players, maximisers among them, with rows that hold others' Vars, a pair, a rule, a price and shared
+    rows."""
     n, size = int(random.integers(1, 4)), int(random.integers(1, 4))
     m = pyo.ConcreteModel()
     m.pair_price, m.clear_price, m.rule = pyo.Var(), pyo.Var(), pyo.Var()
@@ -70,7 +71,8 @@ def test_on_random_games(seed):
 
 
 def test_a_shared_row_over_rivals_that_no_payoff_holds():
-    """Firms do not see each other but share x_1^1.5 + x_2 <= 3 in a nonlinear model: rivals' Vars come in by that row alone."""
+    """Firms do not see each other but share x_1^1.5 + x_2 <= 3 in a nonlinear model: rivals' Vars come in by that row
+    alone."""
     m = pyo.ConcreteModel()
     m.f = pyo.Block([1, 2])
     for k in m.f:

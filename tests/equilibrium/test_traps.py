@@ -44,7 +44,8 @@ def test_a_capacity_changed_after_building_gives_the_new_answer(power):
 
 
 def test_a_player_with_a_linear_payoff_beside_nonlinear_ones():
-    """core.kkt states a row without anything in it where a derivative is a plain number: min 3 x on [1, 5] beside min e^y - 2 y."""
+    """core.kkt states a row without anything in it where a derivative is a plain number: min 3 x on [1, 5] beside min
+    e^y - 2 y."""
     m = pyo.ConcreteModel()
     m.a, m.b = pyo.Block(), pyo.Block()
     m.a.x, m.b.y = pyo.Var(bounds=(1, 5)), pyo.Var(bounds=(-3, 3))
@@ -65,7 +66,8 @@ def test_an_unused_decision_is_no_failure():
 
 
 def test_programmes_with_fixed_columns_and_no_rows():
-    """Separable: min sum d_i x_i^2 / 2 + c_i x_i + x_i F y with y fixed, no rows: x_i = clip(-(c_i + (F y)_i) / d_i, l_i, u_i)."""
+    """Separable: min sum d_i x_i^2 / 2 + c_i x_i + x_i F y with y fixed, no rows: x_i = clip(-(c_i + (F y)_i) / d_i,
+    l_i, u_i)."""
     random = np.random.default_rng(7)
     for _ in range(300):
         n, k = int(random.integers(1, 6)), int(random.integers(1, 6))
@@ -135,7 +137,8 @@ def test_a_payoff_curved_the_right_way_only_on_its_equalities():
 
 
 def test_duplicated_constraints_do_not_crash_the_linear_algebra():
-    """30 x_i >= 1 written twice (60 multipliers, singular Jacobian): min sum x_i^2 / 2 gives ones, multipliers add up to one."""
+    """30 x_i >= 1 written twice (60 multipliers, singular Jacobian): min sum x_i^2 / 2 gives ones, multipliers add up
+    to one."""
     m = pyo.ConcreteModel()
     m.a = pyo.Block()
     m.a.x, m.a.y = pyo.Var(range(30)), pyo.Var(range(30))
@@ -195,7 +198,8 @@ def test_ipopt_leaves_the_conditions_as_they_were():
 
 
 def test_ipopts_solved_is_not_trusted(monkeypatch):
-    """At a pair where both sides vanish Ipopt stops about sqrt(t) away and says solved; without the polish nothing is certified."""
+    """At a pair where both sides vanish Ipopt stops about sqrt(t) away and says solved; without the polish nothing is
+    certified."""
     m = cournot(100, 1, [20, 60.0])  # firm 1 alone sells 40 at 60: firm 2 is exactly indifferent at zero
     mcp = derive(find_game(m))
     monkeypatch.setattr(newton, "polish", lambda problem, z, steps=8: z)
@@ -205,7 +209,8 @@ def test_ipopts_solved_is_not_trusted(monkeypatch):
 
 
 def test_a_trader_without_limits_needs_exact_prices():
-    """Equal prices in two places; the trader's gain is zero. A price off by 2e-7 makes its problem unbounded: never certified."""
+    """Equal prices in two places; the trader's gain is zero. A price off by 2e-7 makes its problem unbounded: never
+    certified."""
     m = pyo.ConcreteModel()
     m.price = pyo.Var([1, 2])
     m.plant, m.users, m.trader = pyo.Block(), pyo.Block(), pyo.Block()
@@ -223,7 +228,8 @@ def test_a_trader_without_limits_needs_exact_prices():
 
 
 def test_regret_is_second_order_and_distance_is_not():
-    """A monopolist's q = 40 moved by 1e-6 relative: regret b delta^2 = 1.6e-9 of a bill of thousands, yet it is not certified."""
+    """A monopolist's q = 40 moved by 1e-6 relative: regret b delta^2 = 1.6e-9 of a bill of thousands, yet it is not
+    certified."""
     m = cournot(100, 1, [20])
     solution = solve(m)
     found = tamper(solution, m.firm[0].q, 40e-6)
