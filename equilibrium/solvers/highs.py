@@ -75,13 +75,10 @@ def minimise(
     scaled, column, row, cost = _scaled(reduced)
     highs = highspy.Highs()
     highs.silent()
-    for option, value in (
-        ("qp_regularization_value", regularisation),
-        ("time_limit", time_limit),
-        ("primal_feasibility_tolerance", 1e-9),
-        ("dual_feasibility_tolerance", 1e-9),
-    ):
-        highs.setOptionValue(option, value)
+    highs.setOptionValue("qp_regularization_value", regularisation)
+    highs.setOptionValue("time_limit", time_limit)
+    # Its active-set method may cycle on degenerate programmes; a sound run takes a few steps a column.
+    highs.setOptionValue("qp_iteration_limit", 1000 + 20 * sum(scaled.rows.shape))
     model = _model(scaled)
     status = highs.passModel(model)
     if status == highspy.HighsStatus.kError:
@@ -108,12 +105,6 @@ def _power_of_two(size: np.ndarray | float) -> np.ndarray:
     return np.exp2(np.round(np.log2(np.where((size > 0) & np.isfinite(size), size, 1.0))))
 
 
-def _size(*limits: np.ndarray) -> float:
-    """The largest finite number among some limits."""
-    found = np.abs(np.concatenate(limits))
-    return float(found[np.isfinite(found)].max(initial=0.0))
-
-
 def _scaled(programme: Programme) -> tuple[Programme, np.ndarray, np.ndarray, float]:
     """(the programme in x / column with its rows times row and its cost times cost; column, row, cost).
 
@@ -121,10 +112,6 @@ def _scaled(programme: Programme) -> tuple[Programme, np.ndarray, np.ndarray, fl
     difference between a millisecond and never, and right-hand sides of 1e-5 ended in "Solve error".
     """
     column, row = _scales(programme.hessian, programme.rows)
-    quantity = _size(row * programme.row_lower, row * programme.row_upper)
-    if quantity == 0:
-        quantity = _size(programme.lower / column, programme.upper / column)
-    column, row = column * _power_of_two(quantity), row / _power_of_two(quantity)
     hessian = sp.csc_array(sp.diags_array(column) @ programme.hessian @ sp.diags_array(column))
     gradient = column * programme.gradient
     largest = max(np.abs(gradient).max(initial=0.0), abs(hessian).max() if hessian.nnz else 0.0)
