@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 DECISION, MULTIPLIER, OUTSIDE, SHARED = 0, 1, 2, 3
+
+DENSE = 1500
+"""Up to this many rows linear systems are solved densely: faster, and sparse LU crashes on some exactly singular matrices."""
+
+Matrix: TypeAlias = np.ndarray | sp.csr_array
 
 
 @dataclass
@@ -42,6 +47,7 @@ class MixedComplementarity:
     derivative: Callable[[np.ndarray], sp.csr_array] | None = None
     absorbed: list[tuple[Any, int, float, str, float]] = field(default_factory=list)  # constraints that became bounds
     start: np.ndarray | None = None
+    _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -67,19 +73,40 @@ class MixedComplementarity:
         assert self.derivative is not None
         return self.derivative(z)
 
+    def compact_jacobian(self, z: np.ndarray) -> Matrix:
+        """dF/dz at z as a dense array where the problem is small."""
+        if self.size > DENSE:
+            return self.jacobian(z)
+        if self.matrix is None:
+            return self.jacobian(z).toarray()
+        return self._memory("dense", lambda: self.jacobian(z).toarray())
+
+    def _memory(self, name: str, make: Callable[[], Any]) -> Any:
+        """Something made once from the matrix of an affine problem (and again if the matrix is another one)."""
+        if self._made.get("of") is not self.matrix:
+            self._made.clear()
+            self._made["of"] = self.matrix
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
     def scales(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(size of each column's family, size of the terms of each row) at z: what a residual is compared with."""
-        column = np.zeros(self.size)
-        family = self.kind.astype(np.int64) * (int(self.player.max(initial=0)) + 2) + self.player + 1
-        _, group = np.unique(family, return_inverse=True)
+        group = self._memory("group", self._families)
         largest = np.zeros(int(group.max(initial=-1)) + 1)
         np.maximum.at(largest, group, np.abs(z))
         column = largest[group]
         value = self.F(z)
-        row = np.abs(self.jacobian(z)) @ np.abs(z) + np.abs(value)
+        size = self._memory("size", lambda: abs(self.compact_jacobian(z))) if self.is_affine else abs(self.jacobian(z))
+        row = size @ np.abs(z) + np.abs(value)
         if self.vector is not None:
             row = row + np.abs(self.vector)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
+
+    def _families(self) -> np.ndarray:
+        """For every column the number of its family: same owner, same kind."""
+        family = self.kind.astype(np.int64) * (int(self.player.max(initial=0)) + 2) + self.player + 1
+        return np.unique(family, return_inverse=True)[1]
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Natural residual of every row, relative: how far (z, F) is from complementarity in units of its own terms."""

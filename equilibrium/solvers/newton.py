@@ -15,11 +15,8 @@ import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
-from ..mcp import MixedComplementarity
+from ..mcp import DECISION, Matrix, MixedComplementarity
 from .outcome import Outcome, Termination
-
-DENSE = 1500
-"""Up to this many rows linear systems are solved densely: sparse LU crashes on some exactly singular matrices."""
 
 
 def solve(
@@ -91,25 +88,25 @@ def _active_set_step(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
     up = np.isfinite(mcp.upper) & ((mcp.upper - z) / column < -slack) & ~low
     free = np.flatnonzero(~low & ~up)
     moved = np.where(low, mcp.lower, np.where(up, mcp.upper, z))
-    jacobian = mcp.jacobian(z)
+    jacobian = mcp.compact_jacobian(z)
     if free.size:
         right = -(value + jacobian @ (moved - z))[free]
-        moved[free] = z[free] + linear_solve(sp.csr_array(jacobian[free][:, free]), right)
+        part = jacobian[np.ix_(free, free)] if isinstance(jacobian, np.ndarray) else jacobian[free][:, free]
+        moved[free] = z[free] + linear_solve(part, right)
     return np.clip(moved, mcp.lower, mcp.upper)
 
 
-def linear_solve(matrix: sp.csr_array, right: np.ndarray) -> np.ndarray:
+def linear_solve(matrix: Matrix, right: np.ndarray) -> np.ndarray:
     """Solve a square system; least squares where it is singular. Small systems densely, large ones by sparse LU."""
-    if matrix.shape[0] <= DENSE:
-        dense = matrix.toarray()
-        if not np.isfinite(dense).all():
+    if isinstance(matrix, np.ndarray):
+        if not np.isfinite(matrix).all():
             raise np.linalg.LinAlgError("not finite")
         with warnings.catch_warnings():
             warnings.simplefilter("error", scipy.linalg.LinAlgWarning)
             try:
-                return scipy.linalg.solve(dense, right)
+                return scipy.linalg.solve(matrix, right, check_finite=False)
             except (scipy.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
-                return np.linalg.lstsq(dense, right, rcond=1e-12)[0]
+                return np.linalg.lstsq(matrix, right, rcond=1e-12)[0]
     shifted = sp.csc_array(matrix + 1e-13 * sp.eye_array(matrix.shape[0]))
     factor = spla.splu(shifted)
     step = factor.solve(right)
@@ -121,7 +118,7 @@ class _Scaled:
 
     def __init__(self, mcp: MixedComplementarity, z: np.ndarray) -> None:
         self.mcp = mcp
-        self.row, self.column = _ruiz(mcp.jacobian(z))
+        self.row, self.column = _balanced(mcp, z, *_ruiz(mcp.jacobian(z)))
         self.lower, self.upper = mcp.lower / self.column, mcp.upper / self.column
         has_low, has_up = np.isfinite(mcp.lower), np.isfinite(mcp.upper)
         self.only_low, self.only_up, self.both = has_low & ~has_up, has_up & ~has_low, has_low & has_up
@@ -155,8 +152,7 @@ class _Scaled:
         inner_own, inner_through = _slopes(self.upper[both] - y[both], -F[both])
         first, second = _slopes(y[both] - self.lower[both], inner)
         own[both], through[both] = first + second * inner_own, second * inner_through
-        jacobian = sp.diags_array(self.row) @ self.mcp.jacobian(y * self.column) @ sp.diags_array(self.column)
-        matrix = sp.csr_array(sp.diags_array(own) + sp.diags_array(through) @ jacobian)
+        matrix = self._matrix(y, own, through)
         gradient = matrix.T @ value
         try:
             step = linear_solve(matrix, -value)
@@ -165,10 +161,19 @@ class _Scaled:
         slope = float(gradient @ step)
         if not np.all(np.isfinite(step)) or slope > -1e-12 * np.linalg.norm(step) ** 2:
             damping = 1e-3 * float(np.linalg.norm(value))
-            normal = sp.csr_array(matrix.T @ matrix + damping * sp.eye_array(len(y)))
+            identity = np.eye(len(y)) if isinstance(matrix, np.ndarray) else sp.eye_array(len(y))
+            normal = matrix.T @ matrix + damping * identity
             step = linear_solve(normal, -gradient)
             slope = float(gradient @ step)
         return step, slope
+
+    def _matrix(self, y: np.ndarray, own: np.ndarray, through: np.ndarray) -> Matrix:
+        """diag(own) + diag(through) times the scaled Jacobian."""
+        jacobian = self.mcp.compact_jacobian(y * self.column)
+        if isinstance(jacobian, np.ndarray):
+            return np.diag(own) + (through * self.row)[:, None] * jacobian * self.column
+        scaled = sp.diags_array(through * self.row) @ jacobian @ sp.diags_array(self.column)
+        return sp.csr_array(sp.diags_array(own) + scaled)
 
 
 def _phi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -205,6 +210,28 @@ def _search(
             return candidate, value
         length *= 0.5
     return None
+
+
+def _balanced(
+    mcp: MixedComplementarity, z: np.ndarray, row: np.ndarray, column: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ruiz factors with quantities and prices each brought to a size of one.
+
+    The equations are flat where energy of 0.1 MWh stands beside prices of 50 EUR/MWh: Newton then creeps. Dividing one kind
+    of columns and multiplying its rows' partners by the same number leaves the coupling between them as it is.
+    """
+    decides = mcp.kind == DECISION
+    constant = row * (mcp.vector if mcp.vector is not None else mcp.F(z))
+    limits = np.concatenate([mcp.lower / column, mcp.upper / column])[np.tile(decides, 2)]
+    quantity = max(_largest(constant[~decides]), _largest(limits))
+    price = _largest(constant[decides])
+    if not (quantity > 0 and price > 0):
+        return row, column
+    return row / np.where(decides, price, quantity), column * np.where(decides, quantity, price)
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _ruiz(matrix: sp.csr_array, rounds: int = 5) -> tuple[np.ndarray, np.ndarray]:
