@@ -14,7 +14,7 @@ the plain model, which checks the derivation of the conditions as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +111,9 @@ def certify(answer: Answer) -> Certificate:
     game, mcp = answer.game, answer.mcp
     z = _current(answer)
     found = {c.player: c for c in conduct(game)}
+    if not np.isfinite(z).all():
+        missing = mcp.names[int(np.flatnonzero(~np.isfinite(z))[0])]
+        return Certificate(UNCERTIFIED, f"{missing} has no finite value", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer"))
     residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
     checks, proofs = [], []
     for index, player in enumerate(game.players):
@@ -188,7 +191,7 @@ def _player(
         return _against_candidates(answer, player, own, z, common), answer.candidates[0].proof
     part = _boxed(_with_arrays(mcp.part(columns, z), player, z[columns]), decisions, size)
     affine = part.is_affine
-    response = _respond(part)
+    response = _respond(part, z[columns], lambda x: _payoff_at(player, x[decisions], charges, feasible=True))
     if response is None:
         bill = abs(_payoff(player, charges))
         note = f"its own {'' if affine else 'nonlinear '}problem could not be solved again"
@@ -208,7 +211,9 @@ def _player(
     return Check(regret=regret, bill=bill, distance=distance, proof=proof or "", note=note, **common), proof
 
 
-def _respond(part: MixedComplementarity) -> tuple[np.ndarray, str | None] | None:
+def _respond(
+    part: MixedComplementarity, z: np.ndarray, payoff: Callable[[np.ndarray], float]
+) -> tuple[np.ndarray, str | None] | None:
     """(best response with its multipliers, proof that it is global), or None where the problem was not solved."""
     if part.is_affine:
         found = potential.find(part)
@@ -219,11 +224,15 @@ def _respond(part: MixedComplementarity) -> tuple[np.ndarray, str | None] | None
         if not outcome.ok:
             answer, outcome = newton.solve(part)
         return (answer, "convex quadratic") if outcome.ok else None
-    part.start, own = None, part.start
-    answer, outcome = newton.solve(part)
-    if not outcome.ok:
-        answer, outcome = newton.solve(part, own)
-    return (answer, None) if outcome.ok else None
+    part.start = None  # a neutral start first: the answer examined shall not decide what it is compared with
+    here, answers = payoff(z), []
+    for start in (None, z):
+        answer, outcome = newton.solve(part, start)
+        if outcome.ok:
+            answers.append(answer)
+            if payoff(answer) <= here:
+                break
+    return (min(answers, key=payoff), None) if answers else None
 
 
 def _with_arrays(part: MixedComplementarity, player: Player, z: np.ndarray) -> MixedComplementarity:
