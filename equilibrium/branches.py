@@ -46,9 +46,9 @@ def explore(
     variables = [v for v in model.component_data_objects(pyo.Var) if not v.fixed]
     candidates = []
     for branch in branches:
-        for variable, value in branch.held:
-            variable.fix(value)
         try:
+            for variable, value in branch.held:
+                variable.fix(value)
             proof, unique, seconds = solve(model)
             values = {v.name: float(v.value) for v in variables}
             candidates.append(Candidate(branch.name, float(pyo.value(objective)), values, proof, unique, seconds))

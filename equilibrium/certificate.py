@@ -113,7 +113,9 @@ def certify(answer: Answer) -> Certificate:
     found = {c.player: c for c in conduct(game)}
     if not np.isfinite(z).all():
         missing = mcp.names[int(np.flatnonzero(~np.isfinite(z))[0])]
-        return Certificate(UNCERTIFIED, f"{missing} has no finite value", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer"))
+        return Certificate(
+            UNCERTIFIED, f"{missing} has no finite value", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer")
+        )
     residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
     checks, proofs = [], []
     for index, player in enumerate(game.players):
@@ -288,10 +290,9 @@ def _charges(answer: Answer, player: Player, z: np.ndarray) -> list[tuple[float,
 
 
 def _payoff(player: Player, charges: list[tuple[float, Any]]) -> float:
-    """The player's (minimised) objective, shared rows charged, at the Vars' present values, evaluated by Pyomo."""
-    return player.sign * float(pyo.value(player.objective.expr)) - sum(
-        m * float(pyo.value(body)) for m, body in charges
-    )
+    """The player's (minimised) objective, shared rows charged, at the Vars' present values; infinity where it has none."""
+    found = player.sign * stated.number(player.objective.expr) - sum(m * stated.number(body) for m, body in charges)
+    return np.inf if np.isnan(found) else found
 
 
 def _regret(
@@ -369,11 +370,8 @@ def _search(
             points.append(answer[decisions])
     found = [here]
     for point in points:
-        try:
-            found.append(_payoff_at(player, point, charges, feasible=True))
-        except ERRORS:
-            continue
-    return here - float(np.nanmin(found))
+        found.append(_payoff_at(player, point, charges, feasible=True))
+    return here - min(found)
 
 
 def _distance(part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, best: np.ndarray) -> tuple[float, str]:
@@ -467,6 +465,7 @@ def _outside(game: Game, mcp: MixedComplementarity, residuals: np.ndarray) -> Ch
     columns = np.flatnonzero(mcp.player < 0)
     if not columns.size:
         return None
+    nan = np.nan
     rows = max((_violation(row) for row in (*game.equations, *game.shared)), default=0.0)
     bounds = 0.0
     for variable in game.variables:

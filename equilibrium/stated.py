@@ -83,9 +83,9 @@ def _evaluate(game: Game, mcp: MixedComplementarity, z: np.ndarray) -> np.ndarra
     for row in (*(row for player in game.players for row in player.constraints), *charged):
         for side, sign, limit in sides(row):
             if (id(row), side) in multiplier:
-                found[multiplier[id(row), side]] = sign * (_value(row.body) - limit)
+                found[multiplier[id(row), side]] = sign * (number(row.body) - limit)
     for pair in game.pairs:
-        found[column[id(pair.variable)]] = _value(pair.body)
+        found[column[id(pair.variable)]] = number(pair.body)
     return found
 
 
@@ -115,8 +115,9 @@ def _stationarity(
     found[own] = total
 
 
-def _value(expression: Any) -> float:
+def number(expression: Any) -> float:
+    """The value of an expression, NaN where it has none (a logarithm of something negative)."""
     try:
-        return float(pyo.value(expression))
+        return float(pyo.value(expression, exception=False))
     except ERRORS:
         return np.nan

@@ -195,7 +195,9 @@ def test_a_wrong_derivation_is_caught(seed):
     from equilibrium.solution import _write
 
     _write(answer)
-    moved = abs(mcp.matrix.data[entry] * z[mcp.matrix.indices[entry]]) > 1e-6 and mcp.lower[row] < z[row] < mcp.upper[row]
+    moved = (
+        abs(mcp.matrix.data[entry] * z[mcp.matrix.indices[entry]]) > 1e-6 and mcp.lower[row] < z[row] < mcp.upper[row]
+    )
     if mcp.kind[row] == 0 or moved:  # an outside equality multiplied through by nothing that is there holds as well
         assert certify(answer).verdict == "uncertified"
 

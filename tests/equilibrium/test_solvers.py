@@ -67,7 +67,9 @@ def test_against_enumeration(family):
         matrix, vector, lower, upper = instance(random, family)
         mcp = derive(find_game(pure(matrix, vector, lower, upper)))
         expected = enumerate_solutions(matrix, vector, lower, upper)
-        solvers = ["newton"] + (["qp"] if family != "P-matrix" else []) + (["ipopt"] if k < 10 and have_nonlinear() else [])
+        solvers = (
+            ["newton"] + (["qp"] if family != "P-matrix" else []) + (["ipopt"] if k < 10 and have_nonlinear() else [])
+        )
         for solver in solvers:
             z, outcome = complementarity.SOLVERS[solver](mcp)
             assert outcome.ok, (family, k, solver, outcome)

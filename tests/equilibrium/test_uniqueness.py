@@ -120,7 +120,12 @@ def test_players(seed):
 def test_something_is_proved():
     """The tests above can be passed by saying nothing: these have one solution, and it is said."""
     assert solve(cournot(100, 1, [10, 20, 30], capacity=[10, None, None])).certificate.uniqueness.decisions == "unique"
-    assert solve(pure(np.array([[2.0, 1], [0, 1]]), np.array([-1.0, -1]), [0, 0], [INF, INF])).certificate.uniqueness.decisions == "unique"
+    assert (
+        solve(
+            pure(np.array([[2.0, 1], [0, 1]]), np.array([-1.0, -1]), [0, 0], [INF, INF])
+        ).certificate.uniqueness.decisions
+        == "unique"
+    )
     m = pyo.ConcreteModel()
     m.f = pyo.Block([1, 2])
     for k in m.f:
