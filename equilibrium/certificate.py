@@ -290,7 +290,8 @@ def _charges(answer: Answer, player: Player, z: np.ndarray) -> list[tuple[float,
 
 
 def _payoff(player: Player, charges: list[tuple[float, Any]]) -> float:
-    """The player's (minimised) objective, shared rows charged, at the Vars' present values; infinity where it has none."""
+    """The player's (minimised) objective, shared rows charged, at the Vars' present values; infinity where it has
+    none."""
     found = player.sign * stated.number(player.objective.expr) - sum(m * stated.number(body) for m, body in charges)
     return np.inf if np.isnan(found) else found
 
@@ -465,7 +466,6 @@ def _outside(game: Game, mcp: MixedComplementarity, residuals: np.ndarray) -> Ch
     columns = np.flatnonzero(mcp.player < 0)
     if not columns.size:
         return None
-    nan = np.nan
     rows = max((_violation(row) for row in (*game.equations, *game.shared)), default=0.0)
     bounds = 0.0
     for variable in game.variables:

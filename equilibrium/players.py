@@ -170,7 +170,8 @@ def find_game(model: pyo.ConcreteModel) -> Game:
     for variable in decisions[-1]:
         if not variable.is_continuous():
             raise Refused(
-                f"{variable.name} belongs to no player and takes whole numbers only; prices and rules are continuous here"
+                f"{variable.name} belongs to no player and takes whole numbers only; prices and rules are continuous "
+                f"here"
             )
     equations, shared = _classify(constraints[-1], owner, players, len(decisions[-1]) - len(pairs))
     game = Game(model, players, tuple(decisions[-1]), pairs, tuple(equations), tuple(shared), owner)
@@ -192,11 +193,13 @@ def _check_pairs(pairs: tuple[Pair, ...], owner: ComponentMap) -> None:
     for pair in pairs:
         if owner.get(pair.variable, -1) >= 0:
             raise Refused(
-                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to no player"
+                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to "
+                f"no player"
             )
         if pair.variable.fixed:
             raise Refused(
-                f"{pair.variable.name} is fixed but the pair {pair.name} determines it; deactivate the pair, or leave the Var free"
+                f"{pair.variable.name} is fixed but the pair {pair.name} determines it; deactivate the pair, or "
+                f"leave the Var free"
             )
         low, up = pair.variable.bounds
         if (low is not None and low > pair.lower + 1e-15) or (up is not None and up < pair.upper - 1e-15):
@@ -219,7 +222,8 @@ def _refuse_strangers(game: Game) -> None:
         for variable in identify_variables(expression, include_fixed=False):
             if id(variable) not in known:
                 raise Refused(
-                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; fix it, or put it "
+                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; fix "
+                    f"it, or put it "
                     "on the Block of whoever decides it"
                 )
 

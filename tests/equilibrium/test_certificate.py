@@ -30,7 +30,8 @@ def claim(model: pyo.ConcreteModel, nonlinear_route: bool = False):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_tampered_decision_costs_half_the_curvature_times_its_square(seed):
-    """Firm i at an inner best response, moved by delta: loss (2 b + c_i) delta^2 / 2. From 1e-6 relative up it is not certified."""
+    """Firm i at an inner best response, moved by delta: loss (2 b + c_i) delta^2 / 2. From 1e-6 relative up it is not
+    certified."""
     random = np.random.default_rng(seed)
     m = random_cournot(random)
     solution = solve(m)
@@ -229,7 +230,8 @@ def test_shared_limits_are_charged_when_players_are_solved_again():
 
 
 def test_a_state_of_charge_at_zero_is_not_infeasible_by_rounding():
-    """Stored energy as a named Expression, kept >= 0: what rounding leaves below zero is compared with what went in and out."""
+    """Stored energy as a named Expression, kept >= 0: what rounding leaves below zero is compared with what went in
+    and out."""
     m = pyo.ConcreteModel()
     m.a = pyo.Block()
     a = m.a

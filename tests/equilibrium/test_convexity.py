@@ -1,4 +1,5 @@
-"""Proofs of convexity: right on known functions, and never given for a function that sampling shows not to be convex."""
+"""Proofs of convexity: right on known functions, and never given for a function that sampling shows not to be
+convex."""
 
 from __future__ import annotations
 
@@ -115,7 +116,8 @@ def random_function(random: np.random.Generator):
 
 @pytest.mark.parametrize("batch", range(6))
 def test_never_convex_where_sampling_shows_otherwise(batch):
-    """f((u + v) / 2) <= (f(u) + f(v)) / 2 for many u, v of the box, wherever a proof is given; and some proofs are given."""
+    """f((u + v) / 2) <= (f(u) + f(v)) / 2 for many u, v of the box, wherever a proof is given; and some proofs are
+    given."""
     random = np.random.default_rng(batch)
     proofs = 0
     for _ in range(60):

@@ -24,7 +24,7 @@ def quadratic_game(random: np.random.Generator) -> pyo.ConcreteModel:
     m.player = pyo.Block(range(n))
     for i in range(n):
         m.player[i].x = pyo.Var(
-            range(size), bounds=lambda b, k: [(None, None), (0, None), (-1, 2), (None, 3)][(i + k) % 4]
+            range(size), bounds=lambda b, k, i=i: [(None, None), (0, None), (-1, 2), (None, 3)][(i + k) % 4]
         )
     every = [m.player[i].x[k] for i in range(n) for k in range(size)]
     m.total = pyo.Expression(expr=sum(every))

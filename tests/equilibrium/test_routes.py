@@ -107,7 +107,8 @@ def test_k4_shared_yard():
 
 
 def test_k5_two_nodes():
-    """Generation (10, 3, 5, 0), flow 5, d = (8, 10), P = (12, 15), line rent 2.5; plant 3 at its capacity with rent zero."""
+    """Generation (10, 3, 5, 0), flow 5, d = (8, 10), P = (12, 15), line rent 2.5; plant 3 at its capacity with rent
+    zero."""
     m = pyo.ConcreteModel()
     m.price = pyo.Var([1, 2])
     m.plant, m.users = pyo.Block(range(4)), pyo.Block([1, 2])
@@ -154,7 +155,8 @@ def test_k23_river_basin():
 
 
 def test_best_responses_that_cannot_settle_say_so():
-    """Matching pennies over [-1, 1]: x wants y's sign, y the opposite. Pulled strongly, turns run away from (0, 0) to the corners."""
+    """Matching pennies over [-1, 1]: x wants y's sign, y the opposite. Pulled strongly, turns run away from (0, 0) to
+    the corners."""
     m = pyo.ConcreteModel()
     m.a, m.b = pyo.Block(), pyo.Block()
     m.a.x, m.b.y = pyo.Var(bounds=(-1, 1), initialize=0.3), pyo.Var(bounds=(-1, 1), initialize=0.3)

@@ -1,4 +1,5 @@
-"""Newton, the monotone programme and Ipopt against enumeration of complementarity patterns, and against published answers."""
+"""Newton, the monotone programme and Ipopt against enumeration of complementarity patterns, and against published
+answers."""
 
 from __future__ import annotations
 

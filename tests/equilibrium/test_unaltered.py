@@ -1,7 +1,9 @@
-"""solve() changes nothing in a model but the values of its Vars, whether it succeeds or raises; a clone is solved the same."""
+"""solve() changes nothing in a model but the values of its Vars, whether it succeeds or raises; a clone is solved the
+same."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import numpy as np
@@ -15,7 +17,8 @@ from equilibrium.testing import values
 
 
 def snapshot(model: pyo.ConcreteModel) -> dict[str, object]:
-    """Everything but values: components in order, expressions as text, senses, activity, bounds, domains, fixed flags, Params."""
+    """Everything but values: components in order, expressions as text, senses, activity, bounds, domains, fixed
+    flags, Params."""
     found: dict[str, object] = {}
     for component in model.component_objects(descend_into=(pyo.Block,)):
         found[component.name] = (component.ctype.__name__, getattr(component, "active", None))
@@ -67,10 +70,8 @@ def test_nothing_but_values(build):
     before, level = snapshot(m), logging.getLogger("pyomo").level
     fixed = {v.name: v.value for v in m.component_data_objects(pyo.Var) if v.fixed}
     for formulation in (None, "complementarity", "best_response", "potential"):
-        try:
+        with contextlib.suppress(EquilibriumError):
             solve(m, formulation)
-        except EquilibriumError:
-            pass
         assert snapshot(m) == before
         assert {v.name: v.value for v in m.component_data_objects(pyo.Var) if v.fixed} == fixed
         assert logging.getLogger("pyomo").level == level

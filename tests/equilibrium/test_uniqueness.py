@@ -17,8 +17,8 @@ from equilibrium.testing import assert_certified
 def several(matrix: np.ndarray, vector: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> bool:
     """Whether lower <= z <= upper _|_ matrix z + vector has more than one solution.
 
-    For each pattern (at lower, at upper, between) the solutions are a polyhedron: a regular one is a point; a singular one that
-    holds a point in its relative interior counts as several.
+    For each pattern (at lower, at upper, between) the solutions are a polyhedron: a regular one is a point; a
+    singular one that holds a point in its relative interior counts as several.
     """
     n, found = len(vector), []
     for pattern in product((0, 1, 2), repeat=n):
@@ -155,7 +155,8 @@ def test_payoffs_that_couple_away_from_the_answer(start):
 
 @pytest.mark.parametrize("demand", [10.0, 12.0])
 def test_prices_at_vertical_demand(demand):
-    """Two plants, 10 + 2 MW at costs 1 and 3: with demand 10 every price in [1, 3] clears, with 12 every price from 3 up."""
+    """Two plants, 10 + 2 MW at costs 1 and 3: with demand 10 every price in [1, 3] clears, with 12 every price from 3
+    up."""
     m = pyo.ConcreteModel()
     m.price = pyo.Var()
     m.plant = pyo.Block([1, 2])
