@@ -28,7 +28,7 @@ def claim(model: pyo.ConcreteModel, nonlinear_route: bool = False):
     return certify(Answer(game, mcp, _multipliers_at(mcp), outcome, "claimed", "for a test"))
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(50))
 def test_a_tampered_decision_costs_half_the_curvature_times_its_square(seed):
     """Firm i at an inner best response, moved by delta: loss (2 b + c_i) delta^2 / 2. From 1e-6 relative up it is not
     certified."""
@@ -55,7 +55,7 @@ def test_a_tampered_decision_costs_half_the_curvature_times_its_square(seed):
     assert_certified(solve(m))
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(50))
 def test_two_loads_moved_against_each_other_are_caught(seed):
     """A feasible move: buyer's loads t, u by +delta, -delta. Where both are inside, the loss is (b_t + b_u) delta^2."""
     random = np.random.default_rng(seed)

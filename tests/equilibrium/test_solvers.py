@@ -64,7 +64,7 @@ def instance(random: np.random.Generator, family: str):
 def test_against_enumeration(family):
     """All families have exactly one solution (positive definite symmetric part, or a P-matrix)."""
     random = np.random.default_rng(len(family))
-    for k in range(60):
+    for k in range(40):
         matrix, vector, lower, upper = instance(random, family)
         mcp = derive(find_game(pure(matrix, vector, lower, upper)))
         expected = enumerate_solutions(matrix, vector, lower, upper)
