@@ -19,7 +19,8 @@ import scipy.sparse as sp
 DECISION, MULTIPLIER, OUTSIDE, SHARED = 0, 1, 2, 3
 
 DENSE = 1500
-"""Up to this many rows linear systems are solved densely: faster, and sparse LU crashes on some exactly singular matrices."""
+"""Up to this many rows linear systems are solved densely: faster, and sparse LU crashes on some exactly singular
+matrices."""
 
 Matrix: TypeAlias = np.ndarray | sp.csr_array
 

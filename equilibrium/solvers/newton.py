@@ -217,8 +217,8 @@ def _balanced(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ruiz factors with quantities and prices each brought to a size of one.
 
-    The equations are flat where energy of 0.1 MWh stands beside prices of 50 EUR/MWh: Newton then creeps. Dividing one kind
-    of columns and multiplying its rows' partners by the same number leaves the coupling between them as it is.
+    The equations are flat where energy of 0.1 MWh stands beside prices of 50 EUR/MWh: Newton then creeps. Dividing
+    one kind of columns and multiplying its rows' partners by the same number leaves the coupling between them as it is.
     """
     decides = mcp.kind == DECISION
     constant = row * (mcp.vector if mcp.vector is not None else mcp.F(z))
