@@ -23,7 +23,7 @@ from pyomo.core.expr.visitor import identify_variables
 from .conditions import Layout, NotAffine, Reader, lay_out, match, orientation, sides, starting_point
 from .doctor import have_nonlinear
 from .errors import Refused, SolverMissing
-from .mcp import OUTSIDE, SHARED, MixedComplementarity
+from .mcp import DENSE, OUTSIDE, SHARED, Matrix, MixedComplementarity
 from .players import Game, Player, find_game
 
 
@@ -228,8 +228,13 @@ def _oriented(game: Game, layout: Layout, mcp: MixedComplementarity) -> MixedCom
         sign[free[v]] = orientation(terms[k], entered[v], free[v])
     function, derivative = mcp.function, mcp.derivative
     mcp.function = lambda z: sign * function(z)[source]
-    mcp.derivative = lambda z: sp.csr_array(sp.diags_array(sign) @ derivative(z)[source])
+    mcp.derivative = lambda z: rescaled(derivative(z)[source], sign)
     return mcp
+
+
+def rescaled(matrix: Matrix, factor: np.ndarray) -> Matrix:
+    """A matrix with its rows multiplied by factors, dense or sparse as it came."""
+    return factor[:, None] * matrix if isinstance(matrix, np.ndarray) else sp.csr_array(sp.diags_array(factor) @ matrix)
 
 
 def _outside(game: Game, twin: Game, layout: Layout, expressions: list[Any], variables: list[VarData | None]) -> None:
@@ -250,6 +255,14 @@ def _outside(game: Game, twin: Game, layout: Layout, expressions: list[Any], var
         row = game.equations[k]
         limit = float(row.ub)
         expressions[layout.column[id(free[v])]] = twin.equations[k].body - limit
+
+
+def _matrix(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, n: int) -> Matrix:
+    if n > DENSE:
+        return sp.csr_array((values, (rows, columns)), shape=(n, n))
+    matrix = np.zeros((n, n))
+    np.add.at(matrix, (rows, columns), values)
+    return matrix
 
 
 def _problem(
@@ -287,6 +300,8 @@ def _problem(
     their_rows = np.array([place[id(rows[i])] for i in mine], dtype=int)
     shift = nlp.constraints_lb()[their_rows]
     n = len(expressions)
+    our_row, our_column = np.zeros(nlp.n_constraints(), dtype=int), np.zeros(nlp.n_primals(), dtype=int)
+    our_row[their_rows], our_column[theirs] = mine, ours
 
     # The last point is remembered: residual, scales and Newton step ask for it one after the other.
     last: dict[str, Any] = {}
@@ -307,11 +322,11 @@ def _problem(
             last["value"] = value
         return last["value"].copy()
 
-    def derivative(z: np.ndarray) -> sp.csr_array:
+    def derivative(z: np.ndarray) -> Matrix:
         load(z)
         if "matrix" not in last:
-            found = sp.csr_array(nlp.evaluate_jacobian())[their_rows][:, theirs].tocoo()
-            last["matrix"] = sp.csr_array((found.data, (mine[found.row], ours[found.col])), shape=(n, n))
+            found = nlp.evaluate_jacobian()
+            last["matrix"] = _matrix(our_row[found.row], our_column[found.col], found.data, n)
         return last["matrix"]
 
     return MixedComplementarity(

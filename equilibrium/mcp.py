@@ -45,7 +45,7 @@ class MixedComplementarity:
     matrix: sp.csr_array | None = None
     vector: np.ndarray | None = None
     function: Callable[[np.ndarray], np.ndarray] | None = None
-    derivative: Callable[[np.ndarray], sp.csr_array] | None = None
+    derivative: Callable[[np.ndarray], Matrix] | None = None
     absorbed: list[tuple[Any, int, float, str, float]] = field(default_factory=list)  # constraints that became bounds
     start: np.ndarray | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -72,14 +72,16 @@ class MixedComplementarity:
         if self.matrix is not None:
             return self.matrix
         assert self.derivative is not None
-        return self.derivative(z)
+        return sp.csr_array(self.derivative(z))
 
     def compact_jacobian(self, z: np.ndarray) -> Matrix:
         """dF/dz at z as a dense array where the problem is small."""
         if self.size > DENSE:
             return self.jacobian(z)
         if self.matrix is None:
-            return self.jacobian(z).toarray()
+            assert self.derivative is not None
+            found = self.derivative(z)
+            return found if isinstance(found, np.ndarray) else found.toarray()
         return self._memory("dense", lambda: self.jacobian(z).toarray())
 
     def _memory(self, name: str, make: Callable[[], Any]) -> Any:
@@ -98,7 +100,10 @@ class MixedComplementarity:
         np.maximum.at(largest, group, np.abs(z))
         column = largest[group]
         value = self.F(z)
-        size = self._memory("size", lambda: abs(self.compact_jacobian(z))) if self.is_affine else abs(self.jacobian(z))
+        if self.is_affine:
+            size = self._memory("size", lambda: abs(self.compact_jacobian(z)))
+        else:
+            size = abs(self.compact_jacobian(z))
         row = size @ np.abs(z) + np.abs(value)
         if self.vector is not None:
             row = row + np.abs(self.vector)
@@ -153,8 +158,9 @@ class MixedComplementarity:
             def function(part: np.ndarray) -> np.ndarray:
                 return self.F(whole(part))[columns]
 
-            def derivative(part: np.ndarray) -> sp.csr_array:
-                return sp.csr_array(self.jacobian(whole(part))[columns][:, columns])
+            def derivative(part: np.ndarray) -> Matrix:
+                found = self.compact_jacobian(whole(part))
+                return found[np.ix_(columns, columns)] if isinstance(found, np.ndarray) else found[columns][:, columns]
 
         return MixedComplementarity(
             names,

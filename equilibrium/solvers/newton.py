@@ -118,7 +118,7 @@ class _Scaled:
 
     def __init__(self, mcp: MixedComplementarity, z: np.ndarray) -> None:
         self.mcp = mcp
-        self.row, self.column = _balanced(mcp, z, *_ruiz(mcp.jacobian(z)))
+        self.row, self.column = _balanced(mcp, z, *_ruiz(mcp.compact_jacobian(z)))
         self.lower, self.upper = mcp.lower / self.column, mcp.upper / self.column
         has_low, has_up = np.isfinite(mcp.lower), np.isfinite(mcp.upper)
         self.only_low, self.only_up, self.both = has_low & ~has_up, has_up & ~has_low, has_low & has_up
@@ -234,17 +234,16 @@ def _largest(values: np.ndarray) -> float:
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def _ruiz(matrix: sp.csr_array, rounds: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    size = sp.csr_array(abs(matrix))
+def _ruiz(matrix: Matrix, rounds: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of rows and columns that bring the largest entry of each near one."""
+    entries = sp.coo_array(matrix)
+    (i, j), size = entries.coords, np.abs(entries.data)
     row, column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
     for _ in range(rounds):
-        largest = size.max(axis=1).toarray().ravel()
-        left = 1 / np.sqrt(np.where(largest > 0, largest, 1.0))
-        size = sp.csr_array(sp.diags_array(left) @ size)
-        largest = size.max(axis=0).toarray().ravel()
-        right = 1 / np.sqrt(np.where(largest > 0, largest, 1.0))
-        size = sp.csr_array(size @ sp.diags_array(right))
-        row, column = row * left, column * right
+        for factor, index in ((row, i), (column, j)):
+            largest = np.zeros(len(factor))
+            np.maximum.at(largest, index, size * row[i] * column[j])
+            factor /= np.sqrt(np.where(largest > 0, largest, 1.0))
     return row, column
 
 
