@@ -87,10 +87,13 @@ def test_s4_structure_returns_the_global_optimum_and_lists_the_other_branch() ->
 @pytest.mark.parametrize("solver", ["newton", "ipopt"])
 @pytest.mark.parametrize("start", [GLOBAL, LOCAL, SADDLE, (0.7, 0.0), (0.0, 0.3), (0.1, 0.1)])
 def test_s4_conditions_of_optimality_alone_are_not_certified(start: tuple[float, float], solver: str) -> None:
+    """Wherever they lead: the global optimum is called local for want of a proof, the others are found out."""
     if solver == "ipopt":
         pytest.importorskip("cyipopt")
     model, solution = started(S4, *start, solver=solver)
-    assert not solution.certificate.ok, f"ended at {place(model)}: {solution.certificate.scope}"
+    assert solution.certificate.verdict != "certified"
+    if place(model) != pytest.approx(GLOBAL, abs=1e-6):
+        assert not solution.certificate.ok, f"ended at {place(model)}: {solution.certificate.scope}"
 
 
 def test_conditions_of_optimality_are_refused_for_linear_supply() -> None:
