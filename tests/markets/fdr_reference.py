@@ -1,19 +1,19 @@
 """The two-period market worked out a second time, from the payoffs, with numpy and scipy only.
 
-C(q) = a q + b q^(2+sigma), P = C'. Demands x1 < x2, flexible energy S, s of it off-peak, so q1 = x1 + s and q2 = x2 + S - s.
-Somebody with net purchases n1, n2 pays P(q1) n1 + P(q2) n2. One more unit in period i costs it P(q_i) + P'(q_i) n_i, so moving a
-unit off-peak gains
+C(q) = a q + b q^(2+sigma), P = C'. Demands x1 < x2, flexible energy S, s of it off-peak, so q1 = x1 + s and q2 = x2 +
+S - s. Somebody with net purchases n1, n2 pays P(q1) n1 + P(q2) n2. One more unit in period i costs it P(q_i) +
+P'(q_i) n_i, so moving a unit off-peak gains
 
     g = [P(q2) + P'(q2) n2] - [P(q1) + P'(q1) n1],
 
-and each decision is where g = 0, or a bound. g falls in the own load for every buyer here (P' > 0, P'' >= 0, q_i > n_i >= 0 for a
-buyer; for the generator n_i = load_i - y with y < x1/2). ``a`` cancels in g and is left out of it.
+and each decision is where g = 0, or a bound. g falls in the own load for every buyer here (P' > 0, P'' >= 0, q_i >
+n_i >= 0 for a buyer; for the generator n_i = load_i - y with y < x1/2). ``a`` cancels in g and is left out of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from scipy.integrate import quad
@@ -44,7 +44,7 @@ class Setup:
         return self.x2 - self.x1
 
     def net(self) -> Setup:
-        return Setup(self.sigma, self.x1 - self.y, self.x2 - self.y, self.S, self.a, self.b, self.L, self.y, self.shares)
+        return replace(self, x1=self.x1 - self.y, x2=self.x2 - self.y)
 
     def C(self, q: float) -> float:
         return self.a * q + self.b * q ** (2 + self.sigma)
@@ -104,12 +104,16 @@ def monopoly(m: Setup) -> float:
 
 
 def symmetric(m: Setup, A: float) -> float:
-    """A equal aggregators: the minimum of (1 - 1/A) K(s) + (1/A) E(s), whose derivative is minus g with purchases s/A, (S-s)/A."""
+    """A equal aggregators: the minimum of (1 - 1/A) K(s) + (1/A) E(s), whose derivative is minus g with purchases
+    s/A, (S-s)/A.
+    """
     return zero(lambda s: m.gain(s, s / A, (m.S - s) / A), 0.0, m.S)
 
 
 def unequal(m: Setup, shares: Sequence[float]) -> list[float]:
-    """Aggregators with shares: each has g = 0 given the total s, where g is linear in its own load; the loads add up to s."""
+    """Aggregators with shares: each has g = 0 given the total s, where g is linear in its own load; the loads add up
+    to s.
+    """
 
     def own(s: float, T: float) -> float:
         return zero(lambda load: m.gain(s, load, T - load), 0.0, T)
@@ -138,7 +142,8 @@ def dispatched(m: Setup) -> tuple[float, float]:
 def threshold(m: Setup) -> float:
     """L-hat: own load d = S/2 = s is where g is zero or, at its bound d = S_own, just not negative.
 
-    With d = S/2, q_i = u_i = x_i + S/2 and purchases S/2, L S - S/2, g = 0 is linear in L. Own load above half of S needs L > 1/2.
+    With d = S/2, q_i = u_i = x_i + S/2 and purchases S/2, L S - S/2, g = 0 is linear in L. Own load above half of S
+    needs L > 1/2.
     """
     u1, u2 = m.x1 + m.S / 2, m.x2 + m.S / 2
     inside = 0.5 + (m.dP(u1) * m.S / 2 - (m.P(u2) - m.P(u1))) / (m.dP(u2) * m.S)

@@ -1,7 +1,7 @@
 """What holds for any market: its cases certify, and names, order, units and the way a number was changed do not matter.
 
-A new market is tested here as soon as it lies in ``models`` and has a case in ``data``; nothing is registered. How a number scales is
-read off its unit. The first case of a market runs always, the others with the slow tests.
+A new market is tested here as soon as it lies in ``models`` and has a case in ``data``; nothing is registered. How a
+number scales is read off its unit. The first case of a market runs always, the others with the slow tests.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from equilibrium.uniqueness import null_space
 DATA = Path(__file__).parents[2] / "data"
 ORDERED = ("period", "hour", "time", "t", "season", "year")  # key columns in which the order of rows has a meaning
 CASES = sorted(path.parent for name in own_markets() for path in (DATA / name).glob("*/case.toml"))
+SLOW = [pytest.mark.slow]
 FIRST = {folder.parent.name: folder for folder in reversed(CASES)}
 
 
 def every_case() -> list[Any]:
     return [
-        pytest.param(folder, id=f"{folder.parent.name}/{folder.name}", marks=() if folder in FIRST.values() else pytest.mark.slow)
+        pytest.param(folder, id=f"{folder.parent.name}/{folder.name}", marks=[] if folder in FIRST.values() else SLOW)
         for folder in CASES
     ]
 
@@ -131,7 +132,8 @@ def test_names_do_not_matter(case: Case) -> None:
 
     before = values(solved(case.folder)).reset_index()
     uses = {a.name for a in case.alternatives if case.market.structures[a.structure].needs}
-    before["index"] = [rename(i) if a in uses else i for i, a in zip(before["index"], before["alternative"], strict=True)]
+    pairs = zip(before["index"], before["alternative"], strict=True)
+    before["index"] = [rename(index) if alternative in uses else index for index, alternative in pairs]
     before = before.set_index(["alternative", "quantity", "index"])
     after = values(renamed)
     assert any("new 0" in index for _, _, index in after.index) == any("new 0" in index for _, _, index in before.index)
@@ -185,7 +187,9 @@ ENERGY = ("MWh", "kWh", "GWh", "MW", "kW", "GW")
     "factor", [{MONEY: 300.0}, {MONEY: 7.0, ENERGY: 7.0}, {ENERGY: 0.02}], ids=["money", "size", "energy"]
 )
 def test_units_do_not_matter(case: Case, factor: dict[tuple[str, ...], float]) -> None:
-    """Other money, a market seven times as large (same prices), another unit of energy: everything scales by its own unit."""
+    """Other money, a market seven times as large (same prices), another unit of energy: everything scales by its own
+    unit.
+    """
     data, times = rescaled(case, factor)
     found, failures = solve_all(case.market, data, case.alternatives)
     assert not failures
@@ -250,7 +254,9 @@ def other(data: Data, cell: str, now: float) -> float | None:
 
 
 def test_changing_a_number_in_the_model_is_changing_it_in_the_data(case: Case) -> None:
-    """Every cell of the case, in every structure that uses it: Param set in place against a model built from changed data."""
+    """Every cell of the case, in every structure that uses it: Param set in place against a model built from changed
+    data.
+    """
     market, data = case.market, case.data
     used: set[str] = set()
     seen: set[tuple[str, str]] = set()
@@ -284,13 +290,16 @@ def test_changing_a_number_in_the_model_is_changing_it_in_the_data(case: Case) -
 
 
 def test_changing_several_numbers_at_once(case: Case) -> None:
-    """Cells that only fit together (shares) are changed together, in place and in the data: two rows swap their values."""
+    """Cells that only fit together (shares) are changed together, in place and in the data: two rows swap their
+    values.
+    """
     for table, frame in case.data.tables.items():
         if len(frame) < 2:
             continue
         for name in (n for n in frame if frame[n].dtype == float):
-            keys = frame.index.tolist()
-            swap = {address(f"{table}.{name}", a): frame.at[b, name] for a, b in ((keys[0], keys[1]), (keys[1], keys[0]))}
+            one, two = frame.index.tolist()[:2]
+            cells = address(f"{table}.{name}", one), address(f"{table}.{name}", two)
+            swap = {cells[0]: frame.at[two, name], cells[1]: frame.at[one, name]}
             try:
                 changed = change(case.data, swap)
             except DataError:

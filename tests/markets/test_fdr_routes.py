@@ -49,7 +49,7 @@ def comparisons() -> list[Any]:
     rows = []
     for route in ROUTES:
         for case in LINEAR + ([] if route in LINEAR_ONLY else CURVED):
-            slow = case in ("textbook_s4", "textbook_s5") and route in (("complementarity", "ipopt"), ("best_response", None))
+            slow = case in ("textbook_s4", "textbook_s5") and route[-1] != "newton"
             name = "-".join(word for word in (*route, case) if word)
             rows.append(pytest.param(case, route, id=name, marks=[pytest.mark.slow] if slow else []))
     return rows
@@ -76,7 +76,9 @@ def test_best_responses_do_not_set_clearing_prices() -> None:
 
 
 def test_conditions_of_another_payoff_are_not_certified() -> None:
-    """Arrays that do not belong to the model: their solution (all off-peak) is no equilibrium, although it solves them."""
+    """Arrays that do not belong to the model: their solution (all off-peak) is no equilibrium, although it solves
+    them.
+    """
     model = market.structures["dso_aggregator"].build(read_case(DATA / "textbook_s2").data)
     answer = solve(model).answer
     answer.mcp.matrix.data[:] = 1.0
