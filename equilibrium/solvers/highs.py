@@ -5,7 +5,7 @@
 The dual of a row is the change of the optimal cost for one more unit of its right-hand side.
 HiGHS looks only at the diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers
 check the conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
-Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": programmes are scaled to sizes of one first.
+Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": a programme it fails on is scaled to sizes of one and tried again.
 """
 
 from __future__ import annotations
@@ -63,30 +63,43 @@ def minimise(
     shift = programme.rows @ x
     hessian = sp.csc_array(programme.hessian)
     gradient = programme.gradient + hessian @ x
+    stated = Programme(
+        sp.csc_array(hessian[:, free][free]), gradient[free], sp.csr_array(programme.rows[:, free]),
+        programme.row_lower - shift, programme.row_upper - shift, lower[free], upper[free],
+    )  # fmt: skip
+    x[free], duals, outcome = _run(stated, regularisation, time_limit, began)
+    if outcome.termination in (Termination.FAILED, Termination.LIMIT):
+        scaled, column, row, cost = _scaled(stated)
+        found, prices, second = _run(scaled, regularisation, time_limit, began)
+        if second.termination not in (Termination.FAILED, Termination.LIMIT):
+            x[free], duals, outcome = column * found, prices * cost / (row * column), second
+    return x, duals, outcome
+
+
+def _run(
+    programme: Programme, regularisation: float, time_limit: float, began: float
+) -> tuple[np.ndarray, np.ndarray, Outcome]:
+    n, m = len(programme.gradient), len(programme.row_lower)
+    x, duals = np.zeros(n), np.zeros(m)
     highs = highspy.Highs()
     highs.silent()
     highs.setOptionValue("qp_regularization_value", regularisation)
     highs.setOptionValue("time_limit", time_limit)
+    highs.setOptionValue("qp_iteration_limit", 1000 + 100 * (n + m))  # the QP solver can cycle until the time is over
     highs.setOptionValue("primal_feasibility_tolerance", 1e-9)
     highs.setOptionValue("dual_feasibility_tolerance", 1e-9)
-    scaled, column, row, cost = _scaled(Programme(
-        sp.csc_array(hessian[:, free][free]), gradient[free], sp.csr_array(programme.rows[:, free]),
-        programme.row_lower - shift, programme.row_upper - shift, lower[free], upper[free],
-    ))  # fmt: skip
-    model = _model(scaled)
-    status = highs.passModel(model)
-    if status == highspy.HighsStatus.kError:
-        return x, np.zeros(len(shift)), _outcome(Termination.FAILED, "HiGHS refused the programme", began)
+    if highs.passModel(_model(programme)) == highspy.HighsStatus.kError:
+        return x, duals, _outcome(Termination.FAILED, "HiGHS refused the programme", began)
     highs.run()
     verdict = highs.getModelStatus()
     termination = _TERMINATIONS.get(verdict, Termination.FAILED)
     solution = highs.getSolution()
-    if solution.value_valid and len(solution.col_value) == len(free):
-        x[free] = column * np.array(solution.col_value)
-    elif termination is Termination.SOLVED and len(free):
+    if solution.value_valid and len(solution.col_value) == n:
+        x = np.array(solution.col_value, dtype=float)
+    elif termination is Termination.SOLVED and n:
         termination = Termination.FAILED
-    known = solution.dual_valid and len(solution.row_dual) == len(shift)
-    duals = np.array(solution.row_dual) * cost / (row * column) if known else np.zeros(len(shift))
+    if solution.dual_valid and len(solution.row_dual) == m:
+        duals = np.array(solution.row_dual, dtype=float)
     return x, duals, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
 
 

@@ -35,7 +35,7 @@ def draw(number: int) -> tuple[Setup, int, bool]:
     a = 0.0 if rng.random() < 0.5 else rng.uniform(0.1, 50)
     b = 10 ** rng.uniform(-2, 1)
     y = rng.uniform(0, x1 / 2)
-    A = int(rng.integers(2, 12)) if number >= FEW else min(11, 1 + int(rng.geometric(0.45)))
+    A = int(rng.integers(2, 12)) if number >= FEW else min(11, 1 + int(rng.geometric(0.7)))
     weights = rng.random(A) ** rng.choice([1, 4])
     weights[0] *= rng.choice([1.0, 1e-3])
     shares = tuple(float(w) for w in weights / weights.sum())
