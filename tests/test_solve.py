@@ -50,12 +50,8 @@ def copy(tmp_path: Path) -> Path:
 def test_list_names_markets_structures_and_cases(run: Run) -> None:
     code, said, _ = run("--list")
     assert code == 0
-    for word in (
-        "fdr_structures:",
-        "mixed_dso_dispatch",
-        "data/fdr_structures/stockholm",
-        "data/fdr_structures/textbook_s6",
-    ):
+    cases = "data/fdr_structures/stockholm", "data/fdr_structures/textbook_s6"
+    for word in ("fdr_structures:", "mixed_dso_dispatch", *cases):
         assert word in said
 
 
@@ -140,9 +136,8 @@ def test_quiet_prints_nothing_when_all_is_well(run: Run) -> None:
 
 
 def test_set_changes_cells_for_the_run_and_says_so(run: Run) -> None:
-    code, _, _ = run(
-        STOCKHOLM, *FEW, "--out", "out", "--set", "demand.load[peak]=180", "--set", "parameters.flexible_energy=60"
-    )
+    cells = ["--set", "demand.load[peak]=180", "--set", "parameters.flexible_energy=60"]
+    code, _, _ = run(STOCKHOLM, *FEW, "--out", "out", *cells)
     assert code == 0
     values = pd.read_csv("out/values.csv").set_index(["alternative", "quantity", "index"])["value"]
     assert values["efficient", "flexible load", "period=off-peak"] == pytest.approx((60 + 180 - 128.5) / 2)
@@ -152,15 +147,12 @@ def test_set_changes_cells_for_the_run_and_says_so(run: Run) -> None:
 
 
 def test_timing_and_a_forced_route(run: Run) -> None:
-    code, said, _ = run(
-        STOCKHOLM, *FEW, "--timing", "--formulation", "complementarity", "--solver", "newton", "--out", "out"
-    )
+    route = ["--formulation", "complementarity", "--solver", "newton"]
+    code, said, _ = run(STOCKHOLM, *FEW, "--timing", *route, "--out", "out")
     assert code == 0
     assert "outside them" in said
-    assert json.loads(Path("out/provenance.json").read_text())["options"] == {
-        "formulation": "complementarity",
-        "solver": "newton",
-    }
+    options = json.loads(Path("out/provenance.json").read_text())["options"]
+    assert options == {"formulation": "complementarity", "solver": "newton"}
 
 
 def test_strict_counts_local_certificates_as_failures(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,25 +179,15 @@ def test_an_expected_number_that_is_not_reported_is_exit_code_1(run: Run, copy: 
 
 
 def test_a_route_that_cannot_be_taken_is_exit_code_4_with_the_reason(run: Run) -> None:
-    code, _, complained = run(
-        STOCKHOLM, "--only", "price taking", "--formulation", "best_response", "--out", "out", "--no-figures"
-    )
+    words = ["--only", "price taking", "--formulation", "best_response", "--no-figures"]
+    code, _, complained = run(STOCKHOLM, *words, "--out", "out")
     assert code == 4
     assert "price taking: refused: best responses need a game of players alone" in complained
 
 
 def test_one_refused_alternative_does_not_stop_the_others(run: Run) -> None:
-    code, _, complained = run(
-        STOCKHOLM,
-        "--only",
-        "price taking",
-        "efficient",
-        "--formulation",
-        "best_response",
-        "--out",
-        "out",
-        "--no-figures",
-    )
+    words = ["--only", "price taking", "efficient", "--formulation", "best_response", "--no-figures"]
+    code, _, complained = run(STOCKHOLM, *words, "--out", "out")
     assert code == 4
     assert len(complained.strip().splitlines()) == 1
     assert set(pd.read_csv("out/values.csv")["alternative"]) == {"efficient"}
@@ -230,9 +212,7 @@ BAD_WORDS: list[tuple[str, list[str], str]] = [
 
 
 @pytest.mark.parametrize(("words", "message"), [row[1:] for row in BAD_WORDS], ids=[row[0] for row in BAD_WORDS])
-def test_bad_words_are_exit_code_2_and_nothing_is_written(
-    run: Run, tmp_path: Path, words: list[str], message: str
-) -> None:
+def test_bad_words_are_exit_code_2(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
     code, _, complained = run(STOCKHOLM, *words)
     assert code == 2
     assert message in complained
@@ -288,9 +268,7 @@ def test_an_old_result_survives_a_failed_run(run: Run, copy: Path) -> None:
     assert {path.name: path.read_bytes() for path in Path("out").iterdir() if path.is_file()} == before
 
 
-def test_nothing_half_written_is_left_when_writing_fails(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_half_written_is_left(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from equilibrium import report
 
     def fail(*_: Any) -> str:
@@ -312,30 +290,90 @@ NONE = None  # in place of the new text: no such file
 # what it is; file, old text, new text; parts of the message: file, row, column, value, what is allowed
 BROKEN: list[tuple[str, str, str, str | bytes | None, list[str]]] = [
     ("no case.toml", TOML, ALL, NONE, ["case.toml: the file is missing"]),
-    ("market unknown", TOML, "fdr_structures", "fdr_structure", ["case.toml, column 'market'", "'fdr_structure'", "fdr_structures"]),
-    ("market is a module path", TOML, "fdr_structures", "os.path", ["case.toml, column 'market'", "no such market", "'os.path'"]),
-    ("market is a module inside", TOML, "fdr_structures", "fdr_structures.theory", ["no such market", "'fdr_structures.theory'"]),
+    (
+        "market unknown",
+        TOML,
+        "fdr_structures",
+        "fdr_structure",
+        ["case.toml, column 'market'", "'fdr_structure'", "fdr_structures"],
+    ),
+    (
+        "market is a module path",
+        TOML,
+        "fdr_structures",
+        "os.path",
+        ["case.toml, column 'market'", "no such market", "'os.path'"],
+    ),
+    (
+        "market is a module inside",
+        TOML,
+        "fdr_structures",
+        "fdr_structures.theory",
+        ["no such market", "'fdr_structures.theory'"],
+    ),
     ("market is a path", TOML, "fdr_structures", "../models/fdr_structures", ["no such market"]),
     ("market is a helper package", TOML, "fdr_structures", "equilibrium", ["no such market"]),
     ("no title", TOML, "title =", "# title =", ["case.toml, column 'title': the key is missing"]),
     ("not TOML", TOML, 'licence = "', "licence = ", ["case.toml, row 4: not valid TOML"]),
     ("unknown key", TOML, "licence", "license", ["case.toml, row 4, column 'license'", "did you mean 'licence'"]),
-    ("currency is a number", TOML, '"EUR"', "978", ["case.toml, row 5, column 'currency'", "text in quotation marks", "'978'"]),
+    (
+        "currency is a number",
+        TOML,
+        '"EUR"',
+        "978",
+        ["case.toml, row 5, column 'currency'", "text in quotation marks", "'978'"],
+    ),
     ("no demand", DEMAND, ALL, NONE, ["demand.csv: the file is missing", "columns period, load"]),
     ("empty demand", DEMAND, ALL, "", ["demand.csv: the file is empty"]),
     ("unit in the header", DEMAND, "[MWh]", "[MW]", ["demand.csv, row 1, column 'load'", "[MW] but must be [MWh]"]),
-    ("misspelt column", DEMAND, "load [MWh]", "laod [MWh]", ["demand.csv, row 1, column 'laod'", "did you mean 'load'"]),
-    ("load of zero", DEMAND, "128.5", "0", ["demand.csv, row 2, column 'load'", "equal to 0", "(found: '0')", "allowed:"]),
-    ("negative load", DEMAND, "128.5", "-128.5", ["demand.csv, row 2, column 'load'", "below the range", "'-128.5'", "MWh"]),
+    (
+        "misspelt column",
+        DEMAND,
+        "load [MWh]",
+        "laod [MWh]",
+        ["demand.csv, row 1, column 'laod'", "did you mean 'load'"],
+    ),
+    (
+        "load of zero",
+        DEMAND,
+        "128.5",
+        "0",
+        ["demand.csv, row 2, column 'load'", "equal to 0", "(found: '0')", "allowed:"],
+    ),
+    (
+        "negative load",
+        DEMAND,
+        "128.5",
+        "-128.5",
+        ["demand.csv, row 2, column 'load'", "below the range", "'-128.5'", "MWh"],
+    ),
     ("decimal comma", DEMAND, "128.5", '"128,5"', ["demand.csv, row 2, column 'load'", "decimal comma", "'128,5'"]),
     ("bare decimal comma", DEMAND, "128.5", "128,5", ["demand.csv, row 2", "4 cells where the header has 3"]),
-    ("text for load", DEMAND, "169.5", "high", ["demand.csv, row 3, column 'load'", "text where a number is wanted", "'high'"]),
+    (
+        "text for load",
+        DEMAND,
+        "169.5",
+        "high",
+        ["demand.csv, row 3, column 'load'", "text where a number is wanted", "'high'"],
+    ),
     ("load left empty", DEMAND, "169.5", "", ["demand.csv, row 3, column 'load'", "missing"]),
     ("load not a number", DEMAND, "169.5", "nan", ["demand.csv, row 3, column 'load'", "not a finite number", "'nan'"]),
     ("load infinite", DEMAND, "169.5", "inf", ["demand.csv, row 3, column 'load'", "not a finite number"]),
-    ("period twice", DEMAND, "\npeak,", "\noff-peak,", ["demand.csv, row 3, column 'period'", "row 2 and again in row 3"]),
+    (
+        "period twice",
+        DEMAND,
+        "\npeak,",
+        "\noff-peak,",
+        ["demand.csv, row 3, column 'period'", "row 2 and again in row 3"],
+    ),
     ("period without a name", DEMAND, "\npeak,", "\n,", ["demand.csv, row 3, column 'period'", "missing"]),
-    ("peak below off-peak", DEMAND, "169.5", "120", ["demand.csv, row 3, column 'load'", "120", "above that of the first period"]),
+    (
+        "peak below off-peak",
+        DEMAND,
+        "169.5",
+        "120",
+        ["demand.csv, row 3, column 'load'", "120", "above that of the first period"],
+    ),
     ("equal loads", DEMAND, "169.5", "128.5", ["demand.csv, row 3, column 'load'", "must have the smaller load"]),
     ("one period", DEMAND, ALL, "period,load\npeak,169.5\n", ["demand.csv", "at least 2 needed"]),
     ("three periods", DEMAND, "\npeak,", "\nnoon,150,a\npeak,", ["demand.csv", "two periods", "found 3"]),
@@ -346,36 +384,179 @@ BROKEN: list[tuple[str, str, str, str | bytes | None, list[str]]] = [
     ("open quotation mark", DEMAND, "\npeak,", '\n"peak,', ["demand.csv, row 3", "quotation marks"]),
     ("blank line", DEMAND, "\npeak,", "\n\npeak,", ["demand.csv, row 3", "blank line"]),
     ("no parameters", PARAMETERS, ALL, NONE, ["parameters.csv: the file is missing"]),
-    ("parameter missing", PARAMETERS, "flexible_energy", "dso_share", ["parameters.csv", "'flexible_energy' is missing", "above 0"]),
-    ("unknown parameter", PARAMETERS, "dso_share", "dso_shares", ["parameters.csv, row 6, column 'name'", "did you mean 'dso_share'"]),
-    ("unit of a parameter", PARAMETERS, "53,MWh", "53,kWh", ["parameters.csv, row 2, column 'unit'", "is 'kWh' but must be 'MWh'"]),
+    (
+        "parameter missing",
+        PARAMETERS,
+        "flexible_energy",
+        "dso_share",
+        ["parameters.csv", "'flexible_energy' is missing", "above 0"],
+    ),
+    (
+        "unknown parameter",
+        PARAMETERS,
+        "dso_share",
+        "dso_shares",
+        ["parameters.csv, row 6, column 'name'", "did you mean 'dso_share'"],
+    ),
+    (
+        "unit of a parameter",
+        PARAMETERS,
+        "53,MWh",
+        "53,kWh",
+        ["parameters.csv, row 2, column 'unit'", "is 'kWh' but must be 'MWh'"],
+    ),
     ("no unit", PARAMETERS, "53,MWh", "53,", ["parameters.csv, row 2, column 'unit'", "must be 'MWh'"]),
-    ("no energy", PARAMETERS, "energy,53", "energy,0", ["parameters.csv, row 2, column 'value'", "equal to 0", "'0'", "allowed:"]),
-    ("supply falls", PARAMETERS, "power,0.125", "power,-0.125", ["parameters.csv, row 4, column 'value'", "below the range", "'-0.125'"]),
-    ("exponent above one", PARAMETERS, "exponent,0", "exponent,1.1", ["parameters.csv, row 5, column 'value'", "above the range", "'1.1'"]),
-    ("share of one", PARAMETERS, "share,0.4", "share,1", ["parameters.csv, row 6, column 'value'", "equal to 1", "'1'"]),
-    ("generator too large", PARAMETERS, "output,60", "output,128.5", ["parameters.csv", "generator_output", "128.5", "below the smallest load"]),
-    ("no source", PARAMETERS, "0,1,assumed: linear supply", "0,1,", ["parameters.csv, row 5, column 'source'", "missing"]),
-    ("shares above one", AGGREGATORS, "0.6", "0.7", ["aggregators.csv, column 'share'", "do not sum to one", "'1.1'", "a sum of 1"]),
+    (
+        "no energy",
+        PARAMETERS,
+        "energy,53",
+        "energy,0",
+        ["parameters.csv, row 2, column 'value'", "equal to 0", "'0'", "allowed:"],
+    ),
+    (
+        "supply falls",
+        PARAMETERS,
+        "power,0.125",
+        "power,-0.125",
+        ["parameters.csv, row 4, column 'value'", "below the range", "'-0.125'"],
+    ),
+    (
+        "exponent above one",
+        PARAMETERS,
+        "exponent,0",
+        "exponent,1.1",
+        ["parameters.csv, row 5, column 'value'", "above the range", "'1.1'"],
+    ),
+    (
+        "share of one",
+        PARAMETERS,
+        "share,0.4",
+        "share,1",
+        ["parameters.csv, row 6, column 'value'", "equal to 1", "'1'"],
+    ),
+    (
+        "generator too large",
+        PARAMETERS,
+        "output,60",
+        "output,128.5",
+        ["parameters.csv", "generator_output", "128.5", "below the smallest load"],
+    ),
+    (
+        "no source",
+        PARAMETERS,
+        "0,1,assumed: linear supply",
+        "0,1,",
+        ["parameters.csv, row 5, column 'source'", "missing"],
+    ),
+    (
+        "shares above one",
+        AGGREGATORS,
+        "0.6",
+        "0.7",
+        ["aggregators.csv, column 'share'", "do not sum to one", "'1.1'", "a sum of 1"],
+    ),
     ("share of zero", AGGREGATORS, "0.1", "0", ["aggregators.csv, row 4, column 'share'", "equal to 0"]),
-    ("aggregator twice", AGGREGATORS, "south", "north", ["aggregators.csv, row 4, column 'aggregator'", "row 2 and again in row 4"]),
-    ("semicolon in a name", AGGREGATORS, "south", "south;east", ["aggregators.csv, row 4, column 'aggregator'", "semicolon"]),
-    ("needed table absent", AGGREGATORS, ALL, NONE, ["alternatives.csv, row 9, column 'structure'", "needs aggregators.csv"]),
+    (
+        "aggregator twice",
+        AGGREGATORS,
+        "south",
+        "north",
+        ["aggregators.csv, row 4, column 'aggregator'", "row 2 and again in row 4"],
+    ),
+    (
+        "semicolon in a name",
+        AGGREGATORS,
+        "south",
+        "south;east",
+        ["aggregators.csv, row 4, column 'aggregator'", "semicolon"],
+    ),
+    (
+        "needed table absent",
+        AGGREGATORS,
+        ALL,
+        NONE,
+        ["alternatives.csv, row 9, column 'structure'", "needs aggregators.csv"],
+    ),
     ("no alternatives", ALTERNATIVES, ALL, NONE, ["alternatives.csv: the file is missing"]),
-    ("unknown structure", ALTERNATIVES, ",price_taking,", ",price_takers,", ["alternatives.csv, row 3, column 'structure'", "'price_taking'"]),
-    ("unknown option", ALTERNATIVES, "aggregators=2\n", "agregators=2\n", ["alternatives.csv, row 6, column 'options'", "'aggregators'"]),
-    ("one and a half aggregators", ALTERNATIVES, "=2\n", "=1.5\n", ["alternatives.csv, row 6, column 'options'", "not a whole number"]),
-    ("no aggregators", ALTERNATIVES, "=2\n", "=0\n", ["alternatives.csv, row 6, column 'options'", "below the range", "allowed:"]),
-    ("not a choice", ALTERNATIVES, "netted=yes", "netted=true", ["alternatives.csv, row 13, column 'options'", "choices", "no, yes"]),
-    ("option of another", ALTERNATIVES, "aggregator,generator_aggregator,", "aggregator,generator_aggregator,netted=yes",
-     ["alternatives.csv, row 18, column 'options'", "unknown option 'netted'", "no options for this structure"]),
-    ("alternative twice", ALTERNATIVES, "3 aggregators", "2 aggregators", ["alternatives.csv, row 7, column 'name'", "again in row 7"]),
-    ("expected of nobody", EXPECTED, "\npassive,flexible", "\npasive,flexible", ["expected.csv, row 10, column 'alternative'", "mean 'passive'"]),
-    ("expected without tolerance", EXPECTED, "47,5.3e-07", "47,0", ["expected.csv, row 2, column 'tolerance'", "equal to 0"]),
-    ("expected index", EXPECTED, "period=off-peak,47", "off-peak,47", ["expected.csv, row 2, column 'index'", "name=value", "'off-peak'"]),
-    ("expected twice", EXPECTED, ",bill,,4392.84375", ",system cost,,4392.84375", ["expected.csv, row 16", "row 13 and again in row 16"]),
+    (
+        "unknown structure",
+        ALTERNATIVES,
+        ",price_taking,",
+        ",price_takers,",
+        ["alternatives.csv, row 3, column 'structure'", "'price_taking'"],
+    ),
+    (
+        "unknown option",
+        ALTERNATIVES,
+        "aggregators=2\n",
+        "agregators=2\n",
+        ["alternatives.csv, row 6, column 'options'", "'aggregators'"],
+    ),
+    (
+        "one and a half aggregators",
+        ALTERNATIVES,
+        "=2\n",
+        "=1.5\n",
+        ["alternatives.csv, row 6, column 'options'", "not a whole number"],
+    ),
+    (
+        "no aggregators",
+        ALTERNATIVES,
+        "=2\n",
+        "=0\n",
+        ["alternatives.csv, row 6, column 'options'", "below the range", "allowed:"],
+    ),
+    (
+        "not a choice",
+        ALTERNATIVES,
+        "netted=yes",
+        "netted=true",
+        ["alternatives.csv, row 13, column 'options'", "choices", "no, yes"],
+    ),
+    (
+        "option of another",
+        ALTERNATIVES,
+        ",generator_aggregator,",
+        ",generator_aggregator,netted=yes",
+        ["alternatives.csv, row 18, column 'options'", "unknown option 'netted'", "no options for this structure"],
+    ),
+    (
+        "alternative twice",
+        ALTERNATIVES,
+        "3 aggregators",
+        "2 aggregators",
+        ["alternatives.csv, row 7, column 'name'", "again in row 7"],
+    ),
+    (
+        "expected of nobody",
+        EXPECTED,
+        "\npassive,flexible",
+        "\npasive,flexible",
+        ["expected.csv, row 10, column 'alternative'", "mean 'passive'"],
+    ),
+    (
+        "expected without tolerance",
+        EXPECTED,
+        "47,5.3e-07",
+        "47,0",
+        ["expected.csv, row 2, column 'tolerance'", "equal to 0"],
+    ),
+    (
+        "expected index",
+        EXPECTED,
+        "period=off-peak,47",
+        "off-peak,47",
+        ["expected.csv, row 2, column 'index'", "name=value", "'off-peak'"],
+    ),
+    (
+        "expected twice",
+        EXPECTED,
+        ",bill,,4392.84375",
+        ",system cost,,4392.84375",
+        ["expected.csv, row 16", "row 13 and again in row 16"],
+    ),
     ("unknown table", "tariff.csv", ALL, "a,b\n1,2\n", ["tariff.csv", "no table of this name", "demand.csv"]),
-]  # fmt: skip
+]
 
 
 def test_there_are_enough_ways_to_break_a_case() -> None:
@@ -435,9 +616,10 @@ def test_a_link_that_leaves_the_folder_is_refused(run: Run, copy: Path, tmp_path
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize(
-    ("what", "message"), [("missing", "there is no such folder"), ("file", "this is a file"), ("empty", "case.toml")]
-)
+BAD_FOLDERS = {"missing": "there is no such folder", "file": "this is a file", "empty": "case.toml"}
+
+
+@pytest.mark.parametrize(("what", "message"), BAD_FOLDERS.items())
 def test_a_bad_folder(run: Run, tmp_path: Path, what: str, message: str) -> None:
     if what == "file":
         Path("file").write_text("")

@@ -13,7 +13,7 @@ n_i >= 0 for a buyer; for the generator n_i = load_i - y with y < x1/2). ``a`` c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from scipy.integrate import quad
@@ -44,9 +44,7 @@ class Setup:
         return self.x2 - self.x1
 
     def net(self) -> Setup:
-        return Setup(
-            self.sigma, self.x1 - self.y, self.x2 - self.y, self.S, self.a, self.b, self.L, self.y, self.shares
-        )
+        return replace(self, x1=self.x1 - self.y, x2=self.x2 - self.y)
 
     def C(self, q: float) -> float:
         return self.a * q + self.b * q ** (2 + self.sigma)
@@ -76,14 +74,22 @@ class Setup:
 def data_of(m: Setup) -> Data:
     """The same numbers as the package reads them (not checked: some examples leave the allowed range on purpose)."""
     parameters = {
-        "flexible_energy": m.S, "cost_linear": m.a, "cost_power": m.b, "cost_exponent": m.sigma, "dso_share": m.L,
+        "flexible_energy": m.S,
+        "cost_linear": m.a,
+        "cost_power": m.b,
+        "cost_exponent": m.sigma,
+        "dso_share": m.L,
         "generator_output": m.y,
-    }  # fmt: skip
+    }
     names = pd.Index([f"aggregator {k + 1}" for k in range(len(m.shares))], name="aggregator")
-    return Data(market, parameters, {
-        "demand": pd.DataFrame({"load": [m.x1, m.x2]}, index=pd.Index(PERIODS, name="period")),
-        "aggregators": pd.DataFrame({"share": list(m.shares)}, index=names),
-    })  # fmt: skip
+    return Data(
+        market,
+        parameters,
+        {
+            "demand": pd.DataFrame({"load": [m.x1, m.x2]}, index=pd.Index(PERIODS, name="period")),
+            "aggregators": pd.DataFrame({"share": list(m.shares)}, index=names),
+        },
+    )
 
 
 def zero(g: Callable[[float], float], low: float, high: float) -> float:
@@ -107,13 +113,15 @@ def monopoly(m: Setup) -> float:
 
 def symmetric(m: Setup, A: float) -> float:
     """A equal aggregators: the minimum of (1 - 1/A) K(s) + (1/A) E(s), whose derivative is minus g with purchases
-    s/A, (S-s)/A."""
+    s/A, (S-s)/A.
+    """
     return zero(lambda s: m.gain(s, s / A, (m.S - s) / A), 0.0, m.S)
 
 
 def unequal(m: Setup, shares: Sequence[float]) -> list[float]:
     """Aggregators with shares: each has g = 0 given the total s, where g is linear in its own load; the loads add up
-    to s."""
+    to s.
+    """
 
     def own(s: float, T: float) -> float:
         return zero(lambda load: m.gain(s, load, T - load), 0.0, T)

@@ -16,13 +16,11 @@ from models.fdr_structures import accounts, market
 class Outcome:
     """One certified (or not) structure: off-peak load, prices, cost, loads by aggregator, payoffs, accounts."""
 
-    def __init__(
-        self, m: Setup, structure: str, formulation: str | None = None, solver: str | None = None, **options: Any
-    ):
+    def __init__(self, m: Setup, structure: str, **options: Any) -> None:
         self.data, self.structure, self.options = data_of(m), structure, options
         stated = market.structures[structure]
         self.model = stated.build(self.data, **options)
-        self.solution = solve(self.model, formulation, solver, stated.branches)
+        self.solution = solve(self.model, branches_of=stated.branches)
         self.certificate = self.solution.certificate
 
     @property

@@ -65,14 +65,8 @@ def test_structures_report_what_the_market_says_of_them() -> None:
 
     m = Setup(0.0, 2.0, 2.6, 1.0, b=0.5, L=0.7, y=0.9)
     moved = {"price[off-peak]", "price[peak]"}
-    for structure in (
-        "dso_aggregator",
-        "cournot",
-        "shares",
-        "mixed_own_dispatch",
-        "mixed_dso_dispatch",
-        "generator_aggregator",
-    ):
+    buyers = ("dso_aggregator", "cournot", "shares", "mixed_own_dispatch", "mixed_dso_dispatch", "generator_aggregator")
+    for structure in buyers:
         for check in Outcome(m, structure).certificate.checks:
             assert moved <= set(check.moves), (structure, check.name)
             assert not moved & set(check.takes)

@@ -75,9 +75,7 @@ def test_e5_own_dispatch_equals_independent_aggregators_only_away_from_bounds() 
     [(S4, 0.543333333333, 0.55641025641, 0.554385964912), (S6, 0.959262491205, 0.986341352707, 0.982707670321)],
     ids=["S4", "S6"],
 )
-def test_e8_the_dso_to_compare_with_sees_demand_net_of_the_generator(
-    m: Setup, s_I: float, netted: float, gross: float
-) -> None:
+def test_e8_the_dso_to_compare_with_sees_net_demand(m: Setup, s_I: float, netted: float, gross: float) -> None:
     assert off_peak(m, "generator_aggregator") == pytest.approx(s_I, abs=1e-9)
     assert off_peak(m, "dso_aggregator", netted="yes") == pytest.approx(netted, abs=1e-9)
     assert off_peak(m, "dso_aggregator") == pytest.approx(gross, abs=1e-9)
@@ -113,7 +111,8 @@ def test_e9_the_generator_shifts_more_than_half_only_if_it_is_small(y: float) ->
 
 def test_e9_generator_output_is_checked_against_demand() -> None:
     """The data check asks only that output leaves demand for others (y < x1); the narrower bound belongs to the
-    theorem."""
+    theorem.
+    """
     data = data_of(Setup(1.0, 2.0, 2.6, 0.2, b=1 / 3, y=0.9))
     assert change(data, {"parameters.generator_output": 1.4}).parameters["generator_output"] == 1.4
     with pytest.raises(DataError, match="generator_output must leave demand"):
@@ -135,7 +134,8 @@ def test_e21_output_in_the_peak_is_x2_plus_the_rest() -> None:
 
 def test_e22_the_proof_of_too_little_shifting_has_its_signs_turned() -> None:
     """A.4(ii) assumes s > s_fb and finds a positive expression; below s_fb the multiplier is 0 and both sides are
-    negative."""
+    negative.
+    """
     found = Outcome(S1, "cournot", aggregators=2)
     best = off_peak(S1, "efficient")
     assert found.s < best
@@ -150,9 +150,7 @@ def test_e22_the_proof_of_too_little_shifting_has_its_signs_turned() -> None:
     [(S1, 0.25, 0.5, 1.0), (CURVED, 0.253089471, 0.515570934, 0.92959)],
     ids=["linear", "quadratic"],
 )
-def test_e23_how_own_load_answers_to_own_volume(
-    m: Setup, all_fixed: float, rivals_fixed: float, printed: float
-) -> None:
+def test_e23_own_load_and_own_volume(m: Setup, all_fixed: float, rivals_fixed: float, printed: float) -> None:
     """d(own load)/d(own volume T = L S): P2'/[2P1' + P1''d + 2P2' + P2''(T - d)] with all energy S fixed, 2P2' +
     P2''(T - d) over the same with the rivals' energy fixed. Printed: the latter over P1' + P1''d + P2' + P2''(T -
     d)."""

@@ -30,10 +30,8 @@ def draw(number: int) -> Setup:
     x1 = rng.uniform(0.05, 10)
     m = Setup(sigma, x1, x1 + rng.uniform(0.01, 3), rng.uniform(0.1, 5), 0.0, rng.uniform(0.1, 2))
     hat = again.threshold(m)
-    L = (hat * rng.uniform(0.7, 0.99), hat + (1 - hat) * rng.uniform(0.01, 0.9), rng.uniform(0.02, 0.3))[
-        number // 3 % 3
-    ]
-    return replace(m, L=float(L))
+    shares = (hat * rng.uniform(0.7, 0.99), hat + (1 - hat) * rng.uniform(0.01, 0.9), rng.uniform(0.02, 0.3))
+    return replace(m, L=float(shares[number // 3 % 3]))
 
 
 def started(m: Setup, d: float, r: float, solver: str | None = "newton") -> tuple[pyo.ConcreteModel, Solution]:
@@ -53,20 +51,20 @@ def place(model: pyo.ConcreteModel) -> tuple[float, float]:
 # ------------------------------------------------------------------------------------------------------- the named trap
 
 
-@pytest.mark.parametrize(
-    ("point", "payoff"), [(GLOBAL, -4.580), (LOCAL, -4.726), (SADDLE, -4.732)], ids=["global", "local", "saddle"]
-)
+STATIONARY = {"global": (GLOBAL, -4.580), "local": (LOCAL, -4.726), "saddle": (SADDLE, -4.732)}
+
+
+@pytest.mark.parametrize(("point", "payoff"), STATIONARY.values(), ids=STATIONARY)
 def test_s4_has_three_stationary_points(point: tuple[float, float], payoff: float) -> None:
     """In each: g = 0 for the own load; for the rivals' load g_r = P2'(T - d) - P1'd <= 0 at r = 0, >= 0 at r = R, 0
-    inside."""
+    inside.
+    """
     d, r = point
     T, R = S4.L * S4.S, (1 - S4.L) * S4.S
     assert again.omega(S4, d, r) == pytest.approx(payoff, abs=5e-4)
     assert S4.gain(d + r, d, T - d) == pytest.approx(0, abs=1e-10)
     rivals = S4.dP(S4.x2 + S4.S - d - r) * (T - d) - S4.dP(S4.x1 + d + r) * d
-    sign = {"bottom": -1.0, "top": 1.0, "inside": 0.0}[
-        "bottom" if r == 0 else "top" if r == pytest.approx(R) else "inside"
-    ]
+    sign = -1.0 if r == 0 else 1.0 if r == pytest.approx(R) else 0.0
     assert np.sign(rivals if abs(rivals) > 1e-12 else 0.0) == sign
 
 
@@ -107,7 +105,8 @@ def test_conditions_of_optimality_are_refused_for_linear_supply() -> None:
 @pytest.mark.parametrize("number", range(18))
 def test_conditions_of_optimality_never_pass_off_a_worse_point(number: int) -> None:
     """From the wrong corner and from the middle: refused, not certified, or (where they happen on it) the global
-    optimum."""
+    optimum.
+    """
     m = draw(number)
     T, best = m.L * m.S, again.omega(m, *again.dispatched(m))
     for start in ((T / 2, m.S - T), (T / 2, (m.S - T) / 2)):
@@ -124,7 +123,8 @@ def test_conditions_of_optimality_never_pass_off_a_worse_point(number: int) -> N
 @pytest.mark.parametrize("number", range(50))
 def test_no_point_of_a_grid_is_better(number: int) -> None:
     """Omega on 201 x 201 points, and again around the best of them: never above the certified answer, and next to
-    it."""
+    it.
+    """
     m = draw(number)
     found = Outcome(m, "mixed_dso_dispatch")
     assert found.ok
@@ -155,9 +155,10 @@ def test_draws_cover_both_sides_of_the_threshold_and_the_bound() -> None:
     assert min(below, above, bound) >= 10
 
 
-@pytest.mark.parametrize(
-    "m", [S4, draw(4), draw(5), draw(7), draw(9)], ids=["S4", "curved", "quadratic", "tiny", "linear"]
-)
+SOME = {"S4": S4, "curved": draw(4), "quadratic": draw(5), "tiny": draw(7), "linear": draw(9)}
+
+
+@pytest.mark.parametrize("m", SOME.values(), ids=SOME)
 def test_global_solver_agrees(m: Setup) -> None:
     pytest.importorskip("pyscipopt")
     from pyomo.contrib.solver.common.factory import SolverFactory

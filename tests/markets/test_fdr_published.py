@@ -1,5 +1,6 @@
 """The published cases: every expected number is met, in tolerances that mean something, with a certificate for every
-player."""
+player.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +19,43 @@ CASES = sorted(path.parent.name for path in DATA.glob("*/case.toml"))
 
 # Every row of the reference table for price-taking generation (its battery rows are another market).
 REFERENCE_ROWS = {
-    "s_fb", "K(s_fb)", "p1 at s_fb", "p2 at s_fb", "s_passive", "K(s_passive)", "s^A, A=1", "K, A=1", "s^A, A=2", "K, A=2",
-    "s^A, A=3", "K, A=3", "s^A, A=10", "K, A=10", "p1, A=1", "p2, A=1", "E(s), A=1", "s, shares 0.6,0.3,0.1",
-    "s_a, share 0.6", "s_a, share 0.3", "s_a, share 0.1", "mixed own load s^DSO", "mixed rivals load s^A", "mixed total s",
-    "K, mixed", "Omega, mixed", "L_hat", "s^DSO on x-y", "s^I on x-y", "K(x-y) at s^I", "K(x-y) at s^DSO", "Pi^I",
-    "R(sbar/2)", "R(s^DSO)", "regulated s", "regulated profit",
-}  # fmt: skip
+    "s_fb",
+    "K(s_fb)",
+    "p1 at s_fb",
+    "p2 at s_fb",
+    "s_passive",
+    "K(s_passive)",
+    "s^A, A=1",
+    "K, A=1",
+    "s^A, A=2",
+    "K, A=2",
+    "s^A, A=3",
+    "K, A=3",
+    "s^A, A=10",
+    "K, A=10",
+    "p1, A=1",
+    "p2, A=1",
+    "E(s), A=1",
+    "s, shares 0.6,0.3,0.1",
+    "s_a, share 0.6",
+    "s_a, share 0.3",
+    "s_a, share 0.1",
+    "mixed own load s^DSO",
+    "mixed rivals load s^A",
+    "mixed total s",
+    "K, mixed",
+    "Omega, mixed",
+    "L_hat",
+    "s^DSO on x-y",
+    "s^I on x-y",
+    "K(x-y) at s^I",
+    "K(x-y) at s^DSO",
+    "Pi^I",
+    "R(sbar/2)",
+    "R(s^DSO)",
+    "regulated s",
+    "regulated profit",
+}
 
 
 @cache
@@ -36,13 +68,20 @@ def setup(case: Case) -> Setup:
     x1, x2 = case.data.tables["demand"]["load"]
     shares = tuple(case.data.tables["aggregators"]["share"])
     return Setup(
-        p["cost_exponent"], x1, x2, p["flexible_energy"], p["cost_linear"], p["cost_power"], p["dso_share"],
-        p["generator_output"], shares,
-    )  # fmt: skip
+        p["cost_exponent"],
+        x1,
+        x2,
+        p["flexible_energy"],
+        p["cost_linear"],
+        p["cost_power"],
+        p["dso_share"],
+        p["generator_output"],
+        shares,
+    )
 
 
 def test_all_published_cases_are_here() -> None:
-    assert CASES == ["stockholm", "stockholm_tight", *(f"textbook_s{k}" for k in range(1, 7))]
+    assert ["stockholm", "stockholm_tight", *(f"textbook_s{k}" for k in range(1, 7))] == CASES
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -53,7 +92,8 @@ def test_expected_numbers_are_complete_and_tight(case: str) -> None:
     """
     read = read_case(DATA / case)
     m, table = setup(read), read.expected
-    assert set(table["source"].str.extract(r"row (.*)$")[0]) == REFERENCE_ROWS
+    quoted = set(table["source"].str.extract(r"row (.*)$")[0])
+    assert quoted == REFERENCE_ROWS
     scale = table["value"].abs().where(table["quantity"] != "flexible load", m.S)
     money = table["quantity"].isin(["payoff", "regulatory payment"])
     scale = scale.where(~money, m.E(again.monopoly(m)))
@@ -68,15 +108,29 @@ def test_expected_numbers_agree_with_theory_worked_out_again(case: str) -> None:
     n, best, dso = m.net(), again.efficient(m), again.monopoly(m)
     (d, r), s_I = again.dispatched(m), again.generator(m.net())
     mine = {
-        "s_fb": best, "K(s_fb)": m.K(best), "K(s_passive)": m.K(m.S / 2), "E(s), A=1": m.E(dso), "K, mixed": m.K(d + r),
-        "p1 at s_fb": m.P(m.x1 + best), "p2 at s_fb": m.P(m.x2 + m.S - best), "s, shares 0.6,0.3,0.1": sum(again.unequal(m, m.shares)),
-        "p1, A=1": m.P(m.x1 + dso), "p2, A=1": m.P(m.x2 + m.S - dso), "L_hat": again.threshold(m),
-        "mixed own load s^DSO": d, "mixed rivals load s^A": r, "mixed total s": d + r, "Omega, mixed": again.omega(m, d, r),
-        "s^DSO on x-y": again.monopoly(n), "s^I on x-y": s_I, "K(x-y) at s^I": n.K(s_I),
+        "s_fb": best,
+        "K(s_fb)": m.K(best),
+        "K(s_passive)": m.K(m.S / 2),
+        "E(s), A=1": m.E(dso),
+        "K, mixed": m.K(d + r),
+        "p1 at s_fb": m.P(m.x1 + best),
+        "p2 at s_fb": m.P(m.x2 + m.S - best),
+        "s, shares 0.6,0.3,0.1": sum(again.unequal(m, m.shares)),
+        "p1, A=1": m.P(m.x1 + dso),
+        "p2, A=1": m.P(m.x2 + m.S - dso),
+        "L_hat": again.threshold(m),
+        "mixed own load s^DSO": d,
+        "mixed rivals load s^A": r,
+        "mixed total s": d + r,
+        "Omega, mixed": again.omega(m, d, r),
+        "s^DSO on x-y": again.monopoly(n),
+        "s^I on x-y": s_I,
+        "K(x-y) at s^I": n.K(s_I),
         "Pi^I": -n.P(n.x1 + s_I) * (s_I - m.y) - n.P(n.x2 + m.S - s_I) * (m.S - s_I - m.y),
-        "R(sbar/2)": again.payment(m, m.S / 2), "R(s^DSO)": again.payment(m, dso),
+        "R(sbar/2)": again.payment(m, m.S / 2),
+        "R(s^DSO)": again.payment(m, dso),
         "regulated profit": (m.P(m.x2 + m.S - best) - m.P(m.x1 + best)) * (best - m.S / 2),
-    }  # fmt: skip
+    }
     for A in (1, 2, 3, 10):
         mine |= {f"s^A, A={A}": again.symmetric(m, A), f"K, A={A}": m.K(again.symmetric(m, A))}
     for share, load in zip(m.shares, again.unequal(m, m.shares), strict=True):
@@ -106,9 +160,8 @@ def test_published_case_is_solved_and_certified(case: str) -> None:
 def test_every_player_of_a_published_case_is_at_its_best(case: str) -> None:
     for one in run(case).solved:
         certificate = one.solution.certificate
-        assert certificate.verdict == ("rule" if one.alternative.structure == "passive" else "certified"), (
-            one.alternative
-        )
+        wanted = "rule" if one.alternative.structure == "passive" else "certified"
+        assert certificate.verdict == wanted, one.alternative
         players = [check for check in certificate.checks if check.kind == "player"]
         assert len(players) == len(one.solution.answer.game.players)
         for check in players:
