@@ -3,9 +3,10 @@
     minimise  x'Hx/2 + c'x   subject to   row_lower <= A x <= row_upper,   lower <= x <= upper
 
 The dual of a row is the change of the optimal cost for one more unit of its right-hand side.
-HiGHS looks only at the diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so callers
-check the conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal and wrong).
-Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": a programme it fails on is scaled to sizes of one and tried again.
+HiGHS looks only at the diagonal of H for convexity, so callers check it; and its word "optimal" is not trusted, so
+callers check the conditions of optimality of what comes back (with regularisation 0 some programmes are reported optimal
+and wrong). Its tolerances are absolute, and with right-hand sides of 1e-5 it ends in "Solve error": a programme it fails
+on is scaled to sizes of one and tried again.
 """
 
 from __future__ import annotations
@@ -110,7 +111,10 @@ def _outcome(termination: Termination, message: str, began: float, highs: highsp
 
 
 def _scaled(programme: Programme) -> tuple[Programme, float, np.ndarray, float]:
-    """(programme in x/column, its rows divided by row and its cost by cost; column, row, cost). Powers of two, so nothing is rounded."""
+    """(programme in x/column, its rows divided by row and its cost by cost; column, row, cost).
+
+    All three are powers of two, so nothing is rounded.
+    """
     rows, hessian, gradient = programme.rows, programme.hessian, programme.gradient
     row = _power(np.abs(rows).max(axis=1).toarray().ravel()) if rows.nnz else np.ones(rows.shape[0])
     limits = np.concatenate([programme.row_lower / row, programme.row_upper / row])
@@ -121,7 +125,8 @@ def _scaled(programme: Programme) -> tuple[Programme, float, np.ndarray, float]:
     cost = float(_power(max(np.abs(gradient).max(initial=0.0) * column, quadratic * column**2)))
     return Programme(
         hessian * (column**2 / cost), gradient * (column / cost), sp.csr_array(sp.diags_array(1 / row) @ rows),
-        programme.row_lower / (row * column), programme.row_upper / (row * column), programme.lower / column, programme.upper / column,
+        programme.row_lower / (row * column), programme.row_upper / (row * column),
+        programme.lower / column, programme.upper / column,
     ), column, row, cost  # fmt: skip
 
 
