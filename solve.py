@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except EquilibriumError as error:
         print(error, file=sys.stderr)
         return error.code
+    except OSError as error:
+        print(f"the results could not be written: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
         return 130

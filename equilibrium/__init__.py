@@ -8,16 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .behaviour import conduct
     from .branches import Branch
     from .certificate import certify
-    from .players import conduct, find_game
+    from .players import find_game
     from .solution import Solution, solve
 
 _HOME = {
     "Branch": "branches",
     "Solution": "solution",
     "certify": "certificate",
-    "conduct": "players",
+    "conduct": "behaviour",
     "find_game": "players",
     "solve": "solution",
 }

@@ -20,9 +20,10 @@ from pyomo.common.collections import ComponentSet
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.visitor import identify_variables
 
-from .conditions import Layout, NotAffine, Reader, lay_out, match, orientation, sides, starting_point
+from .conditions import Layout, NotAffine, Reader, lay_out, sides, starting_point
 from .doctor import have_nonlinear
 from .errors import Refused, SolverMissing
+from .matching import match, orientation
 from .mcp import DENSE, OUTSIDE, SHARED, Matrix, MixedComplementarity
 from .players import Game, Player, find_game
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .data import Data
     from .errors import Fault
-    from .run import Solved
+    from .results import Solved
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ those below another player's Block. The model itself is a player only if it is t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,16 +14,14 @@ import pyomo.environ as pyo
 from pyomo.common.collections import ComponentMap, ComponentSet
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
-from pyomo.core.base.expression import NamedExpressionData
 from pyomo.core.base.objective import ObjectiveData
 from pyomo.core.base.var import VarData
-from pyomo.core.expr.numeric_expr import NumericExpression
-from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression, RangedExpression
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.mpec import Complementarity
 from pyomo.mpec.complementarity import ComplementarityData
 
 from .errors import Infeasible, Refused
+from .pairs import Pair, check_pairs, read_pair
 from .tolerances import FEASIBLE
 
 KNOWN = (
@@ -64,27 +61,6 @@ class Player:
     def sign(self) -> float:
         """+1 if the player minimises its Objective, -1 if it maximises it."""
         return 1.0 if self.objective.sense == pyo.minimize else -1.0
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A complementarity pair outside the players: ``lower <= variable <= upper _|_ body``."""
-
-    name: str
-    variable: VarData
-    body: NumericExpression
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """What a player's payoff depends on beyond its own Block: what it moves, what it takes as given."""
-
-    player: str
-    moves: tuple[str, ...]
-    takes: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -135,7 +111,7 @@ def find_game(model: pyo.ConcreteModel) -> Game:
     treat."""
     _refuse_unknown(model)
     blocks = _player_blocks(model)
-    owner_of_block = _owners(model, blocks)
+    owner_of_block = owners(model, blocks)
     stage = _stages(model, blocks)
 
     decisions: dict[int, list[VarData]] = {i: [] for i in range(-1, len(blocks))}
@@ -165,8 +141,8 @@ def find_game(model: pyo.ConcreteModel) -> Game:
         Player(_name(model, block), block, _objective(block), tuple(decisions[i]), tuple(constraints[i]), stage[i])
         for i, block in enumerate(blocks)
     )
-    pairs = tuple(_pair(c, owner) for c in complementarities)
-    _check_pairs(pairs, owner)
+    pairs = tuple(read_pair(c, owner) for c in complementarities)
+    check_pairs(pairs, owner)
     for variable in decisions[-1]:
         if not variable.is_continuous():
             raise Refused(
@@ -179,38 +155,7 @@ def find_game(model: pyo.ConcreteModel) -> Game:
     return game
 
 
-def conduct(game: Game) -> list[Conduct]:
-    """For every player: the outside Expressions its own Vars move, and the outside Vars and rivals' Vars it takes as
-    given."""
-    return [_conduct_of(game, i, player) for i, player in enumerate(game.players)]
-
-
 # ---------------------------------------------------------------------------------------------------------------------
-
-
-def _check_pairs(pairs: tuple[Pair, ...], owner: ComponentMap) -> None:
-    seen: dict[int, Pair] = {}
-    for pair in pairs:
-        if owner.get(pair.variable, -1) >= 0:
-            raise Refused(
-                f"the pair {pair.name} prices with {pair.variable.name}, which belongs to a player; prices belong to "
-                f"no player"
-            )
-        if pair.variable.fixed:
-            raise Refused(
-                f"{pair.variable.name} is fixed but the pair {pair.name} determines it; deactivate the pair, or "
-                f"leave the Var free"
-            )
-        low, up = pair.variable.bounds
-        if (low is not None and low > pair.lower + 1e-15) or (up is not None and up < pair.upper - 1e-15):
-            raise Refused(
-                f"{pair.variable.name} in the pair {pair.name} has tighter bounds than the pair states; make them equal"
-            )
-        other = seen.setdefault(id(pair.variable), pair)
-        if other is not pair:
-            raise Refused(
-                f"{pair.variable.name} is the price of two pairs, {other.name} and {pair.name}; a price clears one row"
-            )
 
 
 def _refuse_strangers(game: Game) -> None:
@@ -250,7 +195,7 @@ def _player_blocks(model: pyo.ConcreteModel) -> list[BlockData]:
     return blocks
 
 
-def _owners(model: pyo.ConcreteModel, blocks: list[BlockData]) -> dict[int, int]:
+def owners(model: pyo.ConcreteModel, blocks: list[BlockData]) -> dict[int, int]:
     """For every Block, the index of the nearest player at or above it (-1: outside)."""
     index = {id(block): i for i, block in enumerate(blocks)}
     owners: dict[int, int] = {}
@@ -296,62 +241,6 @@ def _refuse_unknown(model: pyo.ConcreteModel) -> None:
                 )
 
 
-def _split(relation: object) -> tuple[NumericExpression, float, float]:
-    """A relation as (body, lower, upper) with constant lower and upper; a plain expression has no limits."""
-    if isinstance(relation, EqualityExpression):
-        left, right = relation.args
-        return left - right, 0.0, 0.0
-    if isinstance(relation, RangedExpression):
-        low, body, up = relation.args
-        return body, float(pyo.value(low)), float(pyo.value(up))
-    if isinstance(relation, InequalityExpression):
-        small, large = relation.args
-        if _constant(small):
-            return large, float(pyo.value(small)), math.inf
-        if _constant(large):
-            return small, -math.inf, float(pyo.value(large))
-        return large - small, 0.0, math.inf
-    return relation, -math.inf, math.inf
-
-
-def _constant(expression: object) -> bool:
-    return (
-        not any(True for _ in identify_variables(expression, include_fixed=False))
-        if hasattr(expression, "is_expression_type")
-        else True
-    )
-
-
-def _pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
-    """Read ``complements(row, variable bound)`` as lower <= v <= upper _|_ F, with F >= 0 at the lower bound."""
-    sides = [_split(arg) for arg in data._args]
-    plain = [body.is_expression_type() is False and isinstance(body, VarData) for body, _, _ in sides]
-    if not any(plain):
-        raise Refused(
-            f"the pair {data.name} has no side that is a bound of one Var; write complements(row >= 0, price >= 0)"
-        )
-    # The price is the side that is a single Var; if both are, the one of no player, else the second: complements(row,
-    # price).
-    theirs = [alone and owner.get(side[0], -1) >= 0 for alone, side in zip(plain, sides, strict=True)]
-    v = 1 if plain[1] and not (theirs[1] and plain[0] and not theirs[0]) else 0
-    (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
-    if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
-        raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
-    if math.isfinite(row_low) and not math.isfinite(up):
-        return Pair(data.name, variable, body - row_low, low, up)
-    if math.isfinite(row_up) and not math.isfinite(up):  # row <= b with v >= l: F = b - row
-        return Pair(data.name, variable, row_up - body, low, up)
-    if math.isfinite(row_up) and not math.isfinite(low):  # row <= b with v <= u: F = row - b
-        return Pair(data.name, variable, body - row_up, low, up)
-    if math.isfinite(row_low) and not math.isfinite(low):  # row >= b with v <= u: F = b - row
-        return Pair(data.name, variable, row_low - body, low, up)
-    if not math.isfinite(row_low) and not math.isfinite(row_up):
-        return Pair(data.name, variable, body, low, up)
-    raise Refused(
-        f"the pair {data.name} gives limits on both sides; write inequality(lower, variable, upper) with a plain row"
-    )
-
-
 def _classify(
     rows: list[ConstraintData], owner: ComponentMap, players: tuple[Player, ...], prices: int
 ) -> tuple[list[ConstraintData], list[ConstraintData]]:
@@ -387,59 +276,3 @@ def _must_hold(row: ConstraintData) -> None:
     off = max(row.lb - body if row.has_lb() else 0.0, body - row.ub if row.has_ub() else 0.0)
     if off > FEASIBLE * max(1.0, abs(body)):
         raise Infeasible(f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {off:g}")
-
-
-def _named(expression: object) -> Iterator[NamedExpressionData]:
-    """Named Expressions met from the top of an expression (each is yielded and not entered here)."""
-    stack = [expression]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, NamedExpressionData):
-            yield node
-        elif hasattr(node, "args") and getattr(node, "is_expression_type", lambda: False)():
-            stack.extend(reversed(node.args))
-
-
-def _outside_expressions(expression: object, player: int, blocks: dict[int, int]) -> Iterator[NamedExpressionData]:
-    """The outermost named Expressions in ``expression`` that are not declared on the player's own Block."""
-    for named in _named(expression):
-        if blocks.get(id(named.parent_block()), -1) == player:
-            yield from _outside_expressions(named.expr, player, blocks)
-        else:
-            yield named
-
-
-def _conduct_of(game: Game, index: int, player: Player) -> Conduct:
-    blocks = _owners(game.model, [p.block for p in game.players])
-    own = ComponentSet(player.decisions)
-    moves: dict[str, None] = {}
-    takes: dict[str, None] = {}
-    if player.block is not game.model:
-        for named in _outside_expressions(player.objective.expr, index, blocks):
-            mine = any(v in own for v in identify_variables(named, include_fixed=False))
-            (moves if mine else takes)[named.name] = None
-    inside_named = ComponentSet(
-        v for named in _outside_expressions(player.objective.expr, index, blocks) for v in identify_variables(named)
-    )
-    for variable in game.given(player):
-        price = (
-            game.owner.get(variable, -1) == -1 and not variable.fixed
-        )  # named even inside an Expression that the player moves
-        if variable not in inside_named or price:
-            takes[variable.name] = None
-    return Conduct(player.name, tuple(moves), tuple(takes), tuple(_tied(game, player, own)))
-
-
-def _tied(game: Game, player: Player, own: ComponentSet) -> Iterator[str]:
-    """Prices the player takes as given although an equality row ties them to its own decisions."""
-    taken = ComponentSet(game.given(player))
-    for row in game.equations:
-        inside = list(identify_variables(row.body, include_fixed=False))
-        mine = [v for v in inside if v in own]
-        for price in (v for v in inside if v in taken and game.owner.get(v, -1) == -1):
-            if mine:
-                yield (
-                    f"{player.name} takes {price.name} as given although the row {row.name} ties it to its own "
-                    f"{mine[0].name}; "
-                    "if it should move that price, write the price as an Expression"
-                )

@@ -4,65 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from . import report
+from . import report, writing
 from .case import Alternative, Case, read_case
 from .certificate import CYCLING, UNCERTIFIED
 from .data import Data, change
 from .errors import DataError, Fault, Infeasible, Refused, SolverMissing
 from .market import Market
-from .solution import Solution, solve
+from .results import Failure, Results, Solved
+from .solution import solve
 from .tables import did_you_mean
 
 RESULTS = Path("results")
-
-
-@dataclass
-class Solved:
-    """One alternative with its answer: the case's data, the plain model at the answer, the solution and reported
-    values."""
-
-    alternative: Alternative
-    data: Data
-    model: Any
-    solution: Solution
-    values: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    def value(self, quantity: str, index: str = "") -> float:
-        """One reported number. Raises KeyError if the market does not report it for this alternative."""
-        found = self.values[(self.values["quantity"] == quantity) & (self.values["index"] == index)]["value"]
-        if found.empty:
-            raise KeyError(f"{self.alternative.name} reports no {quantity} [{index}]")
-        return float(found.iloc[0])
-
-
-@dataclass
-class Failure:
-    """One alternative without an answer: verdict 'refused', 'infeasible' or 'solver missing', and the reason."""
-
-    alternative: Alternative
-    verdict: str
-    message: str
-    code: int
-
-
-@dataclass
-class Results:
-    """What a run produced. ``tables`` are the files written (name without .csv); ``code`` is the command's exit
-    code."""
-
-    case: Case
-    solved: list[Solved]
-    failures: list[Failure]
-    tables: Mapping[str, pd.DataFrame]
-    folder: Path | None
-    seconds: Mapping[str, float]
-    code: int
 
 
 def run_case(
@@ -88,7 +45,7 @@ def run_case(
     case = read_case(folder)
     target = Path(out) if out is not None else RESULTS / case.market.name / case.name
     if write:
-        report.check_target(target)
+        writing.check_target(target)
     data = change(case.data, changes) if changes else case.data
     alternatives = _chosen(case, only)
     read = time.perf_counter() - began
@@ -102,7 +59,7 @@ def run_case(
     if write:
         progress("figures and files")
         began = time.perf_counter()
-        report.write(results, dict(changes or {}), formulation, solver, figures)
+        writing.write(results, dict(changes or {}), formulation, solver, figures)
         results.seconds = {**results.seconds, "write": time.perf_counter() - began}
     return results
 

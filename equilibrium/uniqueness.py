@@ -10,19 +10,13 @@ was written does not matter.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
-from pyomo.common.collections import ComponentMap, ComponentSet
-from pyomo.core.base.var import VarData
-from pyomo.core.expr.calculus.derivatives import Modes, differentiate
-from pyomo.core.expr.visitor import identify_variables
 
 from .conditions import NotAffine, Reader
-from .convexity import bounds, slopes
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
-from .players import Game, Player
+from .monotone import null_space, why_monotone
+from .players import Game
 from .tolerances import CONVEX
 
 LARGEST = 1200
@@ -60,7 +54,7 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
     core = reduced[np.ix_(decisions, decisions)]
     table = reduced[np.ix_(rows, decisions)]
     equal = np.isneginf(mcp.lower[rows]) & np.isposinf(mcp.upper[rows])
-    reason = _monotone(game, mcp, core, table[equal], convex)
+    reason = why_monotone(game, mcp, core, table[equal], convex)
     if reason is None:
         if mcp.is_affine and not rows.size and len(decisions) <= 14 and _p_matrix(core):
             return Uniqueness("unique", "unique", "P-matrix")
@@ -103,25 +97,6 @@ def _linear_rows(game: Game) -> bool:
     return True
 
 
-def _steady(game: Game) -> bool:
-    """Whether the slope of every payoff depends on others' Vars by constant coefficients only (a price times a
-    quantity)."""
-    for player in game.players:
-        others = [v for v in game.given(player) if not v.fixed]
-        gradient = differentiate(player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic)
-        for derivative in gradient:
-            seen = ComponentSet(_free(derivative))
-            if any(True for entry in slopes(derivative, [v for v in others if v in seen]) for _ in _free(entry)):
-                return False
-    return True
-
-
-def _free(expression: Any) -> list[VarData]:
-    if isinstance(expression, VarData) or hasattr(expression, "args"):
-        return list(identify_variables(expression, include_fixed=False))
-    return []
-
-
 def _reduce(mcp: MixedComplementarity, jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eliminate outside columns that their own rows determine (defined prices, rules): (decisions, other rows,
     matrix)."""
@@ -151,35 +126,6 @@ def _skew(mcp: MixedComplementarity, matrix: np.ndarray, decisions: np.ndarray, 
     size = (own * own).sum(axis=1)
     factor = (own * seen).sum(axis=1) / np.where(size > 0, size, 1.0)
     return bool((factor[size > 0] > 0).all() and np.abs(seen - factor[:, None] * own).max() <= 1e-9 * largest)
-
-
-def _monotone(
-    game: Game, mcp: MixedComplementarity, core: np.ndarray, equalities: np.ndarray, convex: list[str | None]
-) -> str | None:
-    """Why the conditions are monotone, or None."""
-    symmetric = (core + core.T) / 2
-    if mcp.is_affine:
-        lowest = _lowest_on(symmetric, equalities)
-        return "monotone conditions" if lowest >= -CONVEX * max(np.abs(symmetric).max(), 1e-300) else None
-    owner = mcp.player[mcp.kind == DECISION]
-    if len(owner) == len(core) and all(convex) and not np.any(core[owner[:, None] != owner[None, :]]) and _steady(game):
-        return "every player's payoff is convex and nobody moves another's"
-    return "strictly monotone by an interval Jacobian" if _interval_monotone(game, mcp) else None
-
-
-def null_space(equalities: np.ndarray, n: int) -> np.ndarray:
-    """An orthonormal basis of the moves that keep the equalities, as columns."""
-    if not equalities.size:
-        return np.eye(n)
-    _, singular, right = np.linalg.svd(equalities)
-    rank = int((singular > 1e-10 * max(singular.max(initial=0.0), 1e-300)).sum())
-    return right[rank:].T
-
-
-def _lowest_on(symmetric: np.ndarray, equalities: np.ndarray) -> float:
-    basis = null_space(equalities, len(symmetric))
-    projected = basis.T @ symmetric @ basis
-    return float(np.linalg.eigvalsh(projected)[0]) if projected.size else 0.0
 
 
 def _only_zero_move(
@@ -236,115 +182,3 @@ def _minors_positive(matrix: np.ndarray) -> bool:
         return False
     rest = matrix[1:, 1:]
     return _minors_positive(rest) and _minors_positive(rest - np.outer(matrix[1:, 0], matrix[0, 1:]) / pivot)
-
-
-def _interval_monotone(game: Game, mcp: MixedComplementarity, largest: int = 12, cuts: int = 3) -> bool:
-    """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all
-    decisions."""
-    variables = [v for player in game.players for v in player.decisions]
-    box = decision_box(game)
-    if len(variables) > largest or game.variables or not all(np.isfinite(pair).all() for pair in box):
-        return False
-    if not _positive_at_corners(mcp, np.array(box)):
-        return False
-    entries = {}
-    column = 0
-    for player in game.players:
-        gradient = differentiate(
-            player.sign * player.objective.expr, wrt_list=list(player.decisions), mode=Modes.reverse_symbolic
-        )
-        for offset, derivative in enumerate(gradient):
-            for j, entry in enumerate(slopes(derivative, variables)):
-                if hasattr(entry, "args") or isinstance(entry, VarData) or entry != 0:
-                    entries[column + offset, j] = entry
-        column += len(player.decisions)
-    return _positive_everywhere(entries, variables, box, cuts)
-
-
-def _positive_at_corners(mcp: MixedComplementarity, box: np.ndarray, samples: int = 24) -> bool:
-    """A quick look before the proof is tried: the symmetric part at some corners of the box (seeded)."""
-    random = np.random.default_rng(0)
-    decisions = np.flatnonzero(mcp.kind == DECISION)
-    for _ in range(samples):
-        z = np.zeros(mcp.size)
-        z[decisions] = np.where(random.random(len(box)) < 0.5, box[:, 0], box[:, 1])
-        try:
-            core = mcp.jacobian(z).toarray()[np.ix_(decisions, decisions)]
-            if np.linalg.eigvalsh((core + core.T) / 2)[0] <= 0:
-                return False
-        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-            return False
-    return True
-
-
-def _positive_everywhere(entries: dict, variables: list, box: list[tuple[float, float]], cuts: int) -> bool:
-    n = len(variables)
-    lower, upper = np.zeros((n, n)), np.zeros((n, n))
-    own = ComponentMap(zip(variables, box, strict=True))
-    for (i, j), entry in entries.items():
-        try:
-            lower[i, j], upper[i, j] = (
-                bounds(entry, own) if hasattr(entry, "args") or isinstance(entry, VarData) else (entry, entry)
-            )
-        except (ArithmeticError, ValueError):
-            return False
-    if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
-        return False
-    centre, radius = (lower + upper) / 2, (upper - lower) / 2
-    symmetric = (centre + centre.T) / 2
-    spread = (radius + radius.T) / 2
-    if float(np.linalg.eigvalsh(symmetric)[0]) - float(np.linalg.eigvalsh(spread)[-1]) > 0:
-        return True
-    if cuts == 0:
-        return False
-    k = int(np.argmax([up - low for low, up in box]))
-    middle = sum(box[k]) / 2
-    return all(
-        _positive_everywhere(entries, variables, [*box[:k], part, *box[k + 1 :]], cuts - 1)
-        for part in ((box[k][0], middle), (middle, box[k][1]))
-    )
-
-
-def decision_box(game: Game) -> list[tuple[float, float]]:
-    """For every decision an interval that contains its feasible values, from bounds and the player's own linear
-    rows."""
-    found = []
-    for player in game.players:
-        found.extend(player_box(player))
-    return found
-
-
-def player_box(player: Player, rounds: int = 3) -> list[tuple[float, float]]:
-    """Bounds of one player's decisions, tightened by its own rows with the others' Vars at their values."""
-    from pyomo.repn import generate_standard_repn
-
-    own = ComponentMap((v, k) for k, v in enumerate(player.decisions))
-    low = [-np.inf if v.lb is None else float(v.lb) for v in player.decisions]
-    up = [np.inf if v.ub is None else float(v.ub) for v in player.decisions]
-    for row in (c for _ in range(rounds) for c in player.constraints):
-        repn = generate_standard_repn(row.body)
-        if not repn.is_linear():
-            continue
-        terms = [(own[v], c) for v, c in zip(repn.linear_vars, repn.linear_coefs, strict=True) if v in own]
-        rest = repn.constant + sum(
-            c * pyo.value(v) for v, c in zip(repn.linear_vars, repn.linear_coefs, strict=True) if v not in own
-        )
-        least = [c * (low[k] if c > 0 else up[k]) for k, c in terms]
-        most = [c * (up[k] if c > 0 else low[k]) for k, c in terms]
-        for index, (k, c) in enumerate(terms):
-            others_least = sum(least[:index] + least[index + 1 :]) + rest
-            others_most = sum(most[:index] + most[index + 1 :]) + rest
-            ends = [
-                (row.ub - others_least) / c if row.ub is not None else None,
-                (row.lb - others_most) / c if row.lb is not None else None,
-            ]
-            if c < 0:
-                ends.reverse()
-            if ends[0] is not None:
-                up[k] = min(up[k], ends[0])
-            if ends[1] is not None:
-                low[k] = max(low[k], ends[1])
-    return list(zip(low, up, strict=True))
-
-
-__all__ = ["NOT_PROVED", "Uniqueness", "decision_box", "examine", "null_space", "player_box"]

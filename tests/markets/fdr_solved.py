@@ -9,7 +9,7 @@ from fdr_reference import PERIODS, Setup, data_of
 
 from equilibrium import solve
 from equilibrium.case import Alternative
-from equilibrium.run import Solved
+from equilibrium.results import Solved
 from models.fdr_structures import accounts, market
 
 

@@ -24,8 +24,9 @@ from equilibrium.data import Data, address
 from equilibrium.errors import DataError
 from equilibrium.market import Column
 from equilibrium.mcp import DECISION
-from equilibrium.run import Solved, run_case, solve_all, solve_one
-from equilibrium.uniqueness import null_space
+from equilibrium.monotone import null_space
+from equilibrium.results import Solved
+from equilibrium.run import run_case, solve_all, solve_one
 
 DATA = Path(__file__).parents[2] / "data"
 ORDERED = ("period", "hour", "time", "t", "season", "year")  # key columns in which the order of rows has a meaning

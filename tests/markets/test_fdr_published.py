@@ -12,7 +12,8 @@ import pytest
 from fdr_reference import Setup
 
 from equilibrium.case import Case, read_case
-from equilibrium.run import Results, run_case
+from equilibrium.results import Results
+from equilibrium.run import run_case
 
 DATA = Path(__file__).parents[2] / "data" / "fdr_structures"
 CASES = sorted(path.parent.name for path in DATA.glob("*/case.toml"))
