@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import pyomo.environ as pyo
 from pyomo.core.base.var import VarData
 
+from .errors import Infeasible
+
 
 @dataclass(frozen=True)
 class Branch:
@@ -36,15 +38,15 @@ class Candidate:
 
 def explore(
     model: pyo.ConcreteModel, branches: Sequence[Branch], solve: Callable[[pyo.ConcreteModel], tuple[str, bool, float]]
-) -> list[Candidate]:
-    """Solve every branch with ``solve`` (which writes values into the model and returns proof, uniqueness and
-    seconds). Best first.
+) -> tuple[list[Candidate], list[str]]:
+    """(what the branches gave, best first; names of the branches on which nothing is feasible).
 
-    The model is left with the Vars free again and the best candidate's values.
+    ``solve`` writes values into the model and returns proof, uniqueness and seconds. The model is left with the Vars
+    free again and the best candidate's values. Raises Infeasible if no branch has an answer.
     """
     objective = next(model.component_data_objects(pyo.Objective, active=True))
     variables = [v for v in model.component_data_objects(pyo.Var) if not v.fixed]
-    candidates = []
+    candidates, impossible = [], []
     for branch in branches:
         try:
             for variable, value in branch.held:
@@ -52,10 +54,16 @@ def explore(
             proof, unique, seconds = solve(model)
             values = {v.name: float(v.value) for v in variables}
             candidates.append(Candidate(branch.name, float(pyo.value(objective)), values, proof, unique, seconds))
+        except Infeasible:
+            impossible.append(branch.name)
         finally:
             for variable, _ in branch.held:
                 variable.unfix()
+    if not candidates:
+        raise Infeasible(
+            f"no branch has an answer: on each of {', '.join(impossible)} no decisions satisfy all constraints"
+        )
     candidates.sort(key=lambda c: c.payoff, reverse=objective.sense == pyo.maximize)
     for variable in variables:
         variable.set_value(candidates[0].values[variable.name], skip_validation=True)
-    return candidates
+    return candidates, impossible

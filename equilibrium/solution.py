@@ -153,7 +153,7 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
     _refuse_concave(game, mcp)
     if formulation == "best_response":
         z, outcome = best_response.solve(mcp)
-        return Answer(game, mcp, z, outcome, formulation, "asked for")
+        return Answer(game, mcp, z, _feasible(outcome), formulation, "asked for")
     found = potential.find(mcp) if formulation in (None, "potential") and solver is None else None
     if formulation == "potential" and found is None:
         raise Refused(
@@ -175,7 +175,7 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
 def _feasible(outcome: Outcome) -> Outcome:
     if outcome.termination is Termination.INFEASIBLE:
         raise Infeasible(
-            f"no decisions satisfy all constraints and clear the market ({outcome.message}); {outcome.advice}"
+            f"no decisions satisfy all constraints and clear the market: {outcome.message}; {outcome.advice}"
         )
     if outcome.termination is Termination.UNBOUNDED:
         raise Infeasible(f"the problem is unbounded: {outcome.advice}")
@@ -220,7 +220,7 @@ def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> 
         unique = certificate.uniqueness.decisions == "unique"
         return certificate.checks[0].proof, unique, time.perf_counter() - start
 
-    found = branches.explore(game.model, branches_of(game.model), solve_branch)
+    found, impossible = branches.explore(game.model, branches_of(game.model), solve_branch)
     began_derive = time.perf_counter()
     mcp = derive(game)
     derived = time.perf_counter() - began_derive
@@ -228,6 +228,7 @@ def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> 
     seconds = time.perf_counter() - began
     outcome = Outcome(Termination.SOLVED, f"best of {len(found)} branches", seconds, "each branch's own solver")
     reason = f"{game.players[0].name} is not concave; its optimum lies in one of {len(found)} concave branches"
+    reason += f" (impossible: {', '.join(impossible)})" if impossible else ""
     return Answer(game, mcp, z, outcome, "branches", reason, tuple(found)), {
         "derive": derived,
         "solve": seconds - derived,

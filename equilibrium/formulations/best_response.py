@@ -28,7 +28,10 @@ def solve(mcp: MixedComplementarity, rounds: int = 500, tolerance: float = 1e-13
     for count in range(1, rounds + 1):
         before = z.copy()
         for columns in players:
-            z[columns] = respond(mcp.part(columns, z), z[columns])
+            z[columns], answer = respond(mcp.part(columns, z), z[columns])
+            if answer.termination in (Termination.UNBOUNDED, Termination.INFEASIBLE):
+                message = f"in round {count} the player of {mcp.names[columns[0]]} has no answer: {answer.message}"
+                return z, _outcome(answer.termination, message, began, count)
         decisions = z[mcp.kind == DECISION]
         moved = float(np.abs(z - before)[mcp.kind == DECISION].max(initial=0.0))
         if moved <= tolerance * max(float(np.abs(decisions).max(initial=0.0)), 1e-300):
@@ -41,16 +44,15 @@ def solve(mcp: MixedComplementarity, rounds: int = 500, tolerance: float = 1e-13
     return z, _outcome(Termination.LIMIT, f"not settled after {rounds} rounds", began, rounds)
 
 
-def respond(part: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+def respond(part: MixedComplementarity, z: np.ndarray) -> tuple[np.ndarray, Outcome]:
     """One player's answer with the rest given: its own convex programme where it is one, else Newton on its
     conditions."""
     found = potential.find(part)
     if found is not None:
         answer, outcome = potential.solve(part, found)
-        if outcome.ok:
-            return answer
-    answer, _ = newton.solve(part, z)
-    return answer
+        if outcome.ok or outcome.termination in (Termination.UNBOUNDED, Termination.INFEASIBLE):
+            return answer, outcome
+    return newton.solve(part, z)
 
 
 def _outcome(termination: Termination, message: str, began: float, count: int) -> Outcome:

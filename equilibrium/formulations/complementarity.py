@@ -52,7 +52,9 @@ def monotone_programme(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
     for value in highs.REGULARISATION:
         x, _, attempt = highs.minimise(_programme(mcp, symmetric), value)
         if attempt.termination is Termination.INFEASIBLE:
-            return best, replace(attempt, message="no z satisfies the rows and bounds together")
+            return best, replace(
+                attempt, message="no point satisfies everybody's conditions; somebody may gain without limit"
+            )
         z = newton.polish(mcp, x[: mcp.size])
         if mcp.error(z) < best_error:
             best, best_error, outcome = z, mcp.error(z), attempt

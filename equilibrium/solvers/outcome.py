@@ -19,7 +19,7 @@ class Termination(Enum):
 
 
 ADVICE = {
-    Termination.INFEASIBLE: "no decisions satisfy all constraints; look for limits that contradict each other",
+    Termination.INFEASIBLE: "look for limits that contradict each other",
     Termination.UNBOUNDED: "somebody can gain without limit; look for a missing capacity, budget or demand slope",
     Termination.LIMIT: "try another formulation (--formulation), or look for numbers of very different size",
     Termination.FAILED: "try another formulation (--formulation), or look for numbers of very different size",

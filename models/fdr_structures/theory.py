@@ -228,6 +228,8 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
             rows.append(("threshold share", "", threshold_share(m), CLOSED))
         case "generator_aggregator":
             s = generator(m)
+            if m.y >= float(data.tables["demand"]["load"].min()) / 2:  # Proposition 5 asks for y below half of x1
+                rule += ", beyond its stated bound on y"
         case _:  # regulated structures
             s, rule = efficient(m), CLOSED
             rows.append(("regulatory payment", "", 0.0, CLOSED))
