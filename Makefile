@@ -1,6 +1,6 @@
 CASE ?= data/fdr_structures/stockholm
-# Extra words for pytest: make test ARGS="-k price -x"
-ARGS ?=
+# Extra words for pytest: make test ARGS="-k price -x". Two workers, because random markets take minutes otherwise.
+ARGS ?= -n 2
 python := .venv/bin/python
 
 .PHONY: run test test-all lint setup doctor lock clean ready

@@ -65,7 +65,7 @@ def _lowest_on(symmetric: np.ndarray, equalities: np.ndarray) -> float:
     return float(np.linalg.eigvalsh(projected)[0]) if projected.size else 0.0
 
 
-def _interval_monotone(game: Game, mcp: MixedComplementarity, largest: int = 12, cuts: int = 3) -> bool:
+def _interval_monotone(game: Game, mcp: MixedComplementarity, largest: int = 8, cuts: int = 6) -> bool:
     """Whether the Jacobian of the players' gradients has a positive symmetric part everywhere in the box of all
     decisions."""
     variables = [v for player in game.players for v in player.decisions]
