@@ -29,6 +29,7 @@ from .convexity import prove
 from .feasibility import infeasibility, violation
 from .mcp import DECISION, MixedComplementarity
 from .players import Game, Player
+from .solvers import scip
 from .solvers.outcome import Outcome, Termination
 from .tolerances import DISTANCE, FEASIBLE, REGRET, RESIDUAL
 from .uniqueness import NOT_PROVED, Uniqueness, examine
@@ -218,13 +219,32 @@ def _against_candidates(
     regret = (best.payoff - here) * (-player.sign)
     ties = [c for c in answer.candidates if abs(c.payoff - best.payoff) <= REGRET * max(abs(best.payoff), 1e-300)]
     distances = [max(abs(z[k] - c.values[answer.mcp.names[k]]) for k in own) for c in ties]
+    bill = max(abs(best.payoff), 1e-300)
+    better, opinion = _second_opinion(player, player.sign * here, bill)
+    ties_note = "" if len(ties) == 1 else f"{len(ties)} branches give the same payoff"
     return Check(
-        regret=regret,
-        bill=max(abs(best.payoff), 1e-300),
+        regret=max(regret, better),
+        bill=bill,
         distance=min(distances),
         proof=best.proof,
-        note="" if len(ties) == 1 else f"{len(ties)} branches give the same payoff",
+        note="; ".join(filter(None, (ties_note, opinion))),
         **common,
+    )
+
+
+def _second_opinion(player: Player, here: float, bill: float) -> tuple[float, str]:
+    """(what SCIP finds beyond the answer, its word): only where the optional SCIP is installed."""
+    if not scip.available():
+        return 0.0, ""
+    found = scip.minimum(player, player_box(player))
+    if found is None:
+        return 0.0, "SCIP did not finish"
+    incumbent, bound = found
+    if incumbent < here - scip.AGREES * bill:
+        return here - incumbent, "SCIP found a better answer"
+    return (
+        0.0,
+        "confirmed by SCIP to 1e-6 of the bill" if bound >= here - scip.AGREES * bill else "SCIP did not confirm it",
     )
 
 
