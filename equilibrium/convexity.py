@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+import scipy.sparse as sp
 from pyomo.common.collections import ComponentMap
 from pyomo.contrib.fbbt.expression_bounds_walker import ExpressionBoundsVisitor
 from pyomo.core.base.expression import NamedExpressionData
@@ -20,6 +21,7 @@ from pyomo.core.base.var import VarData
 from pyomo.core.expr import numeric_expr as ne
 from pyomo.core.expr.calculus.derivatives import Modes, differentiate
 from pyomo.core.expr.visitor import identify_variables
+from scipy.sparse.csgraph import connected_components
 
 from .players import Player
 
@@ -157,22 +159,49 @@ def _interval_hessian(expression: Any, variables: list[VarData], box: list[tuple
         for offset, entry in enumerate(slopes(derivative, variables[i:])):
             if hasattr(entry, "args") or isinstance(entry, VarData) or entry != 0:
                 second[i, i + offset] = entry
+    pieces = 0
+    for members in _groups(second, len(variables)):
+        entries = {(i, j): entry for (i, j), entry in second.items() if i in members}
+        done = _cover(entries, members, variables, box)
+        if done is None:
+            return None
+        pieces = max(pieces, done)
+    return pieces
+
+
+def _groups(second: dict[tuple[int, int], Any], n: int) -> list[list[int]]:
+    """Which Vars bend the payoff together: separate periods are shown convex one by one."""
+    i, j = np.array(list(second), dtype=int).reshape(-1, 2).T
+    count, label = connected_components(sp.csr_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)
+    return [np.flatnonzero(label == k).tolist() for k in range(count) if np.isin(label[i], k).any()]
+
+
+def _cover(
+    entries: dict[tuple[int, int], Any], members: list[int], variables: list[VarData], box: list[tuple[float, float]]
+) -> int | None:
+    """Into how many parts the box was cut to show the block of the Hessian over ``members`` positive semidefinite."""
+    place = {id(v): k for k, v in enumerate(variables)}
+    inside = {place[id(v)] for e in entries.values() for v in _vars(e) if id(v) in place} | set(members)
     todo, done = [box], 0
     while todo:
         part = todo.pop()
-        if _positive(second, variables, part):
+        if _positive(entries, members, variables, part):
             done += 1
             continue
-        if done + len(todo) >= PIECES or not np.isfinite(part).all():
-            return None
-        widths = [up - low for low, up in part]
-        k = int(np.argmax(widths))
-        if widths[k] <= 1e-9:
+        widths = {k: part[k][1] - part[k][0] for k in inside}
+        k = max(widths, key=lambda k: widths[k])
+        if done + len(todo) >= PIECES or not math.isfinite(widths[k]) or widths[k] <= 1e-9:
             return None
         middle = 0.5 * (part[k][0] + part[k][1])
         todo.append([*part[:k], (part[k][0], middle), *part[k + 1 :]])
         todo.append([*part[:k], (middle, part[k][1]), *part[k + 1 :]])
     return done
+
+
+def _vars(entry: Any) -> list[VarData]:
+    if isinstance(entry, VarData):
+        return [entry]
+    return list(identify_variables(entry, include_fixed=False)) if hasattr(entry, "args") else []
 
 
 def slopes(derivative: Any, variables: list[VarData]) -> list[Any]:
@@ -184,11 +213,14 @@ def slopes(derivative: Any, variables: list[VarData]) -> list[Any]:
     return differentiate(derivative, wrt_list=variables, mode=Modes.reverse_symbolic)
 
 
-def _positive(second: dict[tuple[int, int], Any], variables: list[VarData], box: list[tuple[float, float]]) -> bool:
-    n = len(variables)
-    centre, radius = np.zeros((n, n)), np.zeros((n, n))
+def _positive(
+    entries: dict[tuple[int, int], Any], members: list[int], variables: list[VarData], box: list[tuple[float, float]]
+) -> bool:
+    place = {k: index for index, k in enumerate(members)}
+    centre, radius = np.zeros((len(members), len(members))), np.zeros((len(members), len(members)))
     own = ComponentMap(zip(variables, box, strict=True))
-    for (i, j), entry in second.items():
+    for (row, column), entry in entries.items():
+        i, j = place[row], place[column]
         try:
             low, up = bounds(entry, own) if hasattr(entry, "args") or isinstance(entry, VarData) else (entry, entry)
         except (ArithmeticError, ValueError):

@@ -45,12 +45,13 @@ def size(row: ConstraintData) -> float:
     """The size of a row's terms: what its violation is compared with."""
     variables = list(identify_variables(row.body, include_fixed=False))
     body = float(pyo.value(row.body))
-    terms = np.array(_gradient(row.body, variables)) * np.array([float(v.value) for v in variables])
+    terms = np.array(gradient(row.body, variables)) * np.array([float(v.value) for v in variables])
     limits = [abs(limit) for limit in (row.lb, row.ub) if limit is not None]
     return float(max(np.abs(terms).sum() + abs(body - terms.sum()), *limits, abs(body), 1e-300))
 
 
-def _gradient(expression: Any, variables: list) -> list[float]:
+def gradient(expression: Any, variables: list) -> list[float]:
+    """Derivatives of an expression at the Vars' present values, by Pyomo."""
     if not variables:
         return []
     return [float(slope) for slope in differentiate(expression, wrt_list=variables, mode=Modes.reverse_numeric)]
@@ -100,7 +101,7 @@ def _stationarity(
     own = [column[id(v)] for v in player.decisions]
     mine = {id(v): k for k, v in enumerate(player.decisions)}
     try:
-        total = player.sign * np.array(_gradient(player.objective.expr, list(player.decisions)))
+        total = player.sign * np.array(gradient(player.objective.expr, list(player.decisions)))
         for row in rows:
             held = [
                 sign * z[multiplier[id(row), side]] for side, sign, _ in sides(row) if (id(row), side) in multiplier
@@ -108,7 +109,7 @@ def _stationarity(
             entered = (
                 [v for v in identify_variables(row.body, include_fixed=False) if id(v) in mine] if any(held) else []
             )
-            for variable, slope in zip(entered, _gradient(row.body, entered), strict=True):
+            for variable, slope in zip(entered, gradient(row.body, entered), strict=True):
                 total[mine[id(variable)]] -= sum(held) * slope
     except ERRORS:
         total = np.full(len(own), np.nan)
