@@ -19,7 +19,7 @@ from pyomo.core.expr.visitor import (
 from ..players import Player
 
 AGREES = 1e-6
-"""How far SCIP's bound may be beyond an answer, relative to the bill, and still confirm it: its own tolerance."""
+"""SCIP's own tolerance: how far it may go beyond a limit, and beyond an answer relative to the bill."""
 
 
 def available() -> bool:
