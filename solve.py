@@ -160,7 +160,9 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
     from equilibrium import report
 
     case = results.case
-    console.print(f"[bold]{case.title}[/bold]\n{case.market.title}; {len(results.solved)} alternatives\n")
+    console.print(
+        f"[bold]{case.title}[/bold]\n{case.market.title}; {len(results.solved) + len(results.failures)} alternatives\n"
+    )
     print_table(console, report.overview(results))
     console.print(report.certificate_line(results))
     validation = report.validation_summary(results)

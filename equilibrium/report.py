@@ -200,6 +200,7 @@ def overview(results: Results) -> pd.DataFrame:
     """The market's comparison with each alternative's verdict beside it (the verdicts alone where a market compares
     nothing)."""
     verdict = verdicts(results)[["alternative", "verdict"]]
+    verdict = verdict.assign(verdict=verdict["verdict"].str.partition(":")[0])
     if "comparison" not in results.tables:
         return verdict
     table = verdict.merge(results.tables["comparison"], on="alternative", how="left", sort=False)

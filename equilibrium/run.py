@@ -16,7 +16,7 @@ from .data import Data, change
 from .errors import DataError, Fault, Infeasible, Refused, SolverMissing
 from .market import Market
 from .results import Failure, Results, Solved
-from .solution import solve
+from .solution import check_route, solve
 from .tables import did_you_mean
 
 RESULTS = Path("results")
@@ -42,6 +42,7 @@ def run_case(
     written.
     """
     began = time.perf_counter()
+    check_route(formulation, solver)
     case = read_case(folder)
     target = Path(out) if out is not None else RESULTS / case.market.name / case.name
     if write:

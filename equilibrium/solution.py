@@ -16,7 +16,7 @@ from . import branches
 from .branches import Branch, Candidate
 from .certificate import Answer, Certificate, certify
 from .conditions import NotAffine, affine
-from .errors import Infeasible, Refused
+from .errors import DataError, Fault, Infeasible, Refused
 from .formulations import best_response, complementarity, potential
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
@@ -95,9 +95,10 @@ def solve(
     model: any ConcreteModel whose Blocks with an Objective are players. Only the values of its Vars change.
     formulation: one of FORMULATIONS; chosen by what the conditions allow if not given. solver: one of SOLVERS, for
     the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
-    optimum. Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing.
+    optimum. Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such
+    route).
     """
-    _known(formulation, solver)
+    check_route(formulation, solver)
     began = time.perf_counter()
     game = find_game(model)
     if len(game.stages) > 1:
@@ -118,11 +119,16 @@ def solve(
     return Solution(model, answer, certificate, seconds)
 
 
-def _known(formulation: str | None, solver: str | None) -> None:
-    if formulation is not None and formulation not in FORMULATIONS:
-        raise Refused(f"unknown formulation '{formulation}'; there are {', '.join(FORMULATIONS)}")
-    if solver is not None and solver not in SOLVERS:
-        raise Refused(f"unknown solver '{solver}'; there are {', '.join(SOLVERS)}")
+def check_route(formulation: str | None, solver: str | None) -> None:
+    """Raise DataError if there is no formulation or no solver of that name."""
+    given = (("formulation", formulation, FORMULATIONS), ("solver", solver, SOLVERS))
+    faults = [
+        Fault(f"--{what}", f"there is no such {what}", value=name, allowed=", ".join(known))
+        for what, name, known in given
+        if name is not None and name not in known
+    ]
+    if faults:
+        raise DataError(faults)
 
 
 @finite_numbers()

@@ -652,3 +652,11 @@ def test_another_currency_is_written_as_such(run: Run, copy: Path) -> None:
     (copy / PARAMETERS).write_text((copy / PARAMETERS).read_text().replace("EUR", "SEK"))
     assert run(copy, *FEW, "--quiet", "--out", "out")[0] == 0
     assert set(pd.read_csv("out/values.csv")["unit"]) == {"MWh", "SEK", "SEK/MWh"}
+
+
+@pytest.mark.parametrize(("option", "name"), [("--formulation", "potentiel"), ("--solver", "path")])
+def test_a_route_that_does_not_exist_is_bad_input(run: Run, tmp_path: Path, option: str, name: str) -> None:
+    code, said, complained = run(STOCKHOLM, *FEW, option, name, "--out", "out")
+    assert code == 2 and said == ""
+    assert option in complained and name in complained and "allowed: " in complained
+    assert not list(tmp_path.iterdir())
