@@ -193,13 +193,6 @@ def test_one_refused_alternative_does_not_stop_the_others(run: Run) -> None:
     assert set(pd.read_csv("out/values.csv")["alternative"]) == {"efficient"}
 
 
-@pytest.mark.parametrize("words", [("--formulation", "magic"), ("--solver", "magic")])
-def test_an_unknown_route_lists_the_known_ones(run: Run, words: tuple[str, str]) -> None:
-    code, _, complained = run(STOCKHOLM, *FEW, *words, "--out", "out")
-    assert code == 4
-    assert "newton" in complained or "potential" in complained
-
-
 BAD_WORDS: list[tuple[str, list[str], str]] = [
     ("unknown alternative", ["--only", "eficient"], "did you mean 'efficient'"),
     ("no equals sign", ["--set", "demand.load[peak]"], "must read like demand.load[peak]=180"),
@@ -658,5 +651,6 @@ def test_another_currency_is_written_as_such(run: Run, copy: Path) -> None:
 def test_a_route_that_does_not_exist_is_bad_input(run: Run, tmp_path: Path, option: str, name: str) -> None:
     code, said, complained = run(STOCKHOLM, *FEW, option, name, "--out", "out")
     assert code == 2 and said == ""
-    assert option in complained and name in complained and "allowed: " in complained
+    assert option in complained and name in complained
+    assert "newton" in complained or "potential" in complained
     assert not list(tmp_path.iterdir())
