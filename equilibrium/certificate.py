@@ -15,7 +15,7 @@ the plain model, which checks the derivation of the conditions as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -220,32 +220,42 @@ def _against_candidates(
     ties = [c for c in answer.candidates if abs(c.payoff - best.payoff) <= REGRET * max(abs(best.payoff), 1e-300)]
     distances = [max(abs(z[k] - c.values[answer.mcp.names[k]]) for k in own) for c in ties]
     bill = max(abs(best.payoff), 1e-300)
-    better, opinion = _second_opinion(player, player.sign * here, bill)
-    ties_note = "" if len(ties) == 1 else f"{len(ties)} branches give the same payoff"
     return Check(
-        regret=max(regret, better),
+        regret=regret,
         bill=bill,
         distance=min(distances),
         proof=best.proof,
-        note="; ".join(filter(None, (ties_note, opinion))),
+        note="" if len(ties) == 1 else f"{len(ties)} branches give the same payoff",
         **common,
     )
 
 
-def _second_opinion(player: Player, here: float, bill: float) -> tuple[float, str]:
-    """(what SCIP finds beyond the answer, its word): only where the optional SCIP is installed."""
-    if not scip.available():
-        return 0.0, ""
+def second_opinion(answer: Answer, certificate: Certificate) -> Certificate:
+    """The certificate after SCIP was asked about a player solved by branches; unchanged where SCIP is not installed.
+
+    Asked for answers that are reported, not in every solve: spatial branch and bound may take seconds.
+    """
+    if not answer.candidates or not scip.available():
+        return certificate
+    (player,), (check,) = answer.game.players, certificate.checks
+    better, word = _ask_scip(player, check.bill)
+    check = replace(check, regret=max(check.regret, better), note="; ".join(filter(None, (check.note, word))))
+    verdict, scope = _verdict(answer, [check], [check.proof])
+    return replace(certificate, verdict=verdict, scope=scope, checks=(check,))
+
+
+def _ask_scip(player: Player, bill: float) -> tuple[float, str]:
+    """(what SCIP finds beyond the answer, its word)."""
     found = scip.minimum(player, player_box(player))
     if found is None:
         return 0.0, "SCIP did not finish"
     incumbent, bound = found
+    here = player.sign * float(pyo.value(player.objective.expr))
     prices = stated.gradient(player.objective.expr, list(player.decisions))
     slack = scip.AGREES * (bill + sum(map(abs, prices)))  # it may break a limit by 1e-6 and gain the price of that
     if incumbent < here - slack:
         return here - incumbent, "SCIP found a better answer"
-    confirmed = bound >= here - slack
-    return 0.0, "confirmed by SCIP within its tolerance" if confirmed else "SCIP did not confirm it"
+    return 0.0, "confirmed by SCIP within its tolerance" if bound >= here - slack else "SCIP did not confirm it"
 
 
 def _outside(game: Game, mcp: MixedComplementarity, residuals: np.ndarray) -> Check | None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from . import report, writing
 from .case import Alternative, Case, read_case
-from .certificate import CYCLING, UNCERTIFIED
+from .certificate import CYCLING, UNCERTIFIED, second_opinion
 from .data import Data, change
 from .errors import DataError, Fault, Infeasible, Refused, SolverMissing
 from .market import Market
@@ -97,6 +97,7 @@ def solve_one(
     model = structure.build(data, **alternative.options)
     stated = time.perf_counter() - began
     solution = solve(model, formulation, solver, structure.branches)
+    solution.certificate = second_opinion(solution.answer, solution.certificate)
     solution.seconds = {"state": stated, **solution.seconds}
     answer = Solved(alternative, data, model, solution)
     began = time.perf_counter()

@@ -27,7 +27,7 @@ def available() -> bool:
     return find_spec("pyscipopt") is not None
 
 
-def minimum(player: Player, box: list[tuple[float, float]], time_limit: float = 10.0) -> tuple[float, float] | None:
+def minimum(player: Player, box: list[tuple[float, float]], time_limit: float = 5.0) -> tuple[float, float] | None:
     """(best found, bound below which it cannot fall) of the player's minimised payoff on ``box``.
 
     By spatial branch and bound, with others' Vars at their values. None where SCIP does not finish.
@@ -57,7 +57,12 @@ def minimum(player: Player, box: list[tuple[float, float]], time_limit: float = 
             model.limits.add(body <= row.ub)
     try:
         solver = SolverFactory("scip_direct")
-        result = solver.solve(model, time_limit=time_limit, raise_exception_on_nonoptimal_result=False)
+        # Silent, because the capture of output reads only between SCIP's calls: a long log fills the pipe, and both
+        # wait for each other for ever.
+        options = {"display/verblevel": 0}
+        result = solver.solve(
+            model, time_limit=time_limit, solver_options=options, raise_exception_on_nonoptimal_result=False
+        )
         if result.objective_bound is None or not _feasible(model):
             return None
         return float(pyo.value(model.payoff)), float(result.objective_bound)

@@ -4,6 +4,7 @@ import pyomo.environ as pyo
 import pytest
 
 from equilibrium import Branch, solve
+from equilibrium.certificate import Certificate, second_opinion
 from equilibrium.players import find_game
 from equilibrium.solvers import scip
 
@@ -26,14 +27,20 @@ def at(model: pyo.ConcreteModel, *values: float) -> list[Branch]:
     return [Branch(f"y = {value}", [(model.player.y, value)]) for value in values]
 
 
+def asked(*values: float) -> Certificate:
+    solution = solve(saddle(), branches_of=lambda m: at(m, *values))
+    return second_opinion(solution.answer, solution.certificate)
+
+
 def test_the_right_branch_is_confirmed():
-    certificate = solve(saddle(), branches_of=lambda m: at(m, 1.0, 0.0)).certificate
+    certificate = asked(1.0, 0.0)
     assert certificate.verdict == "certified"
+    assert certificate.checks[0].note == "confirmed by SCIP within its tolerance"
 
 
 def test_a_branch_that_is_missing_is_found_out():
     """With y = 1 alone the cost is 2; the branches given do not contain the optimum, whatever they claim."""
-    certificate = solve(saddle(), branches_of=lambda m: at(m, 1.0)).certificate
+    certificate = asked(1.0)
     assert certificate.verdict == "uncertified"
     assert certificate.checks[0].note == "SCIP found a better answer"
     assert certificate.checks[0].regret == pytest.approx(2.0, abs=1e-4)
