@@ -10,7 +10,7 @@ from games import cournot
 from pyomo.core.expr.visitor import identify_variables
 
 from equilibrium import find_game, solve
-from equilibrium.errors import Infeasible, Refused
+from equilibrium.errors import DataError, Infeasible, Refused
 from equilibrium.formulations import potential
 from equilibrium.kkt import nonlinear
 from equilibrium.solution import derive
@@ -259,9 +259,9 @@ def test_infeasible_is_said_in_words():
 
 
 def test_a_wrong_name_is_refused_with_the_right_ones():
-    with pytest.raises(Refused, match="potential"):
+    with pytest.raises(DataError, match="potential"):
         solve(cournot(100, 1, [20]), "potental")
-    with pytest.raises(Refused, match="newton"):
+    with pytest.raises(DataError, match="newton"):
         solve(cournot(100, 1, [20]), solver="path")
 
 
