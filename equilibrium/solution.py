@@ -75,7 +75,8 @@ class Solution:
                 binds = _same(bound, mcp.lower[column] if lower else mcp.upper[column]) and _same(bound, z[column])
                 if binds and (column, lower) not in told:
                     told.add((column, lower))
-                    found = float(value[column] / coefficient if side == "equal" else abs(value[column] / coefficient))
+                    # Row: sign (body - limit) >= 0; what is left of the condition is multiplier * sign * coefficient.
+                    found = float(value[column] / coefficient) * (-1.0 if side == "upper" else 1.0)
             rows[f"{row.name}{'' if side == 'equal' else '.' + side}"] = found
         return pd.Series(rows, dtype=float, name="multiplier")
 
