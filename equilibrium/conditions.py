@@ -27,6 +27,10 @@ from .players import Game, Player
 from .tolerances import FEASIBLE
 
 
+AHEAD = 1 << 40
+"""Column numbers from here on are decisions of earlier movers, which have no row of their own."""
+
+
 class NotAffine(Exception):
     """Some condition is not affine; the message names the first part that is not."""
 
@@ -115,7 +119,7 @@ def affine(game: Game) -> MixedComplementarity:
             raise NotAffine(row.name)
         equations.append((row, repn))
     _equations(game, equations, layout, entries)
-    return _assemble(layout, entries)
+    return _assemble(layout, entries, len(game.ahead))
 
 
 def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
@@ -125,6 +129,8 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
     ``absorbed``.
     """
     layout = Layout([], [], [], [], [], [], {}, {}, [], [])
+    for j, variable in enumerate(game.ahead):
+        layout.column[id(variable)] = AHEAD + j
     for i, player in enumerate(game.players):
         for variable in player.decisions:
             if not variable.is_continuous():
@@ -288,7 +294,10 @@ def _equations(
     for i, j, value in zip(entries.rows, entries.columns, entries.values, strict=True):
         if j in position:
             by_column[j][i] = by_column[j].get(i, 0.0) + value
-    terms = [{layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0} for _, repn in equations]
+    terms = [
+        {layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0 and layout.column[vid] < AHEAD}
+        for _, repn in equations
+    ]
     chosen = match(
         [row.name for row, _ in equations],
         terms,
@@ -310,20 +319,18 @@ def _equations(
                 entries.add(layout.column[vid], column, -value)
 
 
-def _assemble(layout: Layout, entries: _Entries) -> MixedComplementarity:
+def _assemble(layout: Layout, entries: _Entries, ahead: int) -> MixedComplementarity:
     n = len(layout.names)
-    matrix = sp.csr_array(
-        (
-            np.array(entries.values, dtype=float),
-            (np.array(entries.rows, dtype=int), np.array(entries.columns, dtype=int)),
-        ),
-        shape=(n, n),
-    )
+    values = np.array(entries.values, dtype=float)
+    rows, columns = np.array(entries.rows, dtype=int), np.array(entries.columns, dtype=int)
+    own, later = columns < AHEAD, columns >= AHEAD
+    matrix = sp.csr_array((values[own], (rows[own], columns[own])), shape=(n, n))
+    slope = sp.csr_array((values[later], (rows[later], columns[later] - AHEAD)), shape=(n, ahead))
     matrix.sum_duplicates()
     vector = np.zeros(n)
     for row, value in entries.constant.items():
         vector[row] = value
-    bad = np.flatnonzero(~np.isfinite(vector) | ~np.isfinite(matrix.sum(axis=1)))
+    bad = np.flatnonzero(~np.isfinite(vector) | ~np.isfinite(matrix.sum(axis=1)) | ~np.isfinite(slope.sum(axis=1)))
     if bad.size:
         raise Refused(f"the condition of {layout.names[bad[0]]} holds a number that is not finite (NaN or infinity)")
     lower, upper = np.array(layout.lower), np.array(layout.upper)
@@ -338,6 +345,7 @@ def _assemble(layout: Layout, entries: _Entries) -> MixedComplementarity:
         vector,
         absorbed=layout.absorbed,
         start=starting_point(layout, lower, upper),
+        slope=slope if ahead else None,
     )
 
 

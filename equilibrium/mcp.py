@@ -10,7 +10,7 @@ the players.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,7 +33,8 @@ class MixedComplementarity:
     (a Var of no player) or SHARED (multiplier that all players pay); player: index of the owner, -1 outside;
     components: the Var or (constraint, side) behind a column; absorbed: (constraint, column, coefficient, side,
     bound) of the limits that became bounds. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z
-    + vector.
+    + vector; where earlier movers decide x, ``vector`` is what stands there at x = 0 and ``slope`` (rows by decisions
+    of the earlier movers) what one more unit of each adds, F(z; x) = matrix z + slope x + vector (see ``at``).
     """
 
     names: list[str]
@@ -48,6 +49,7 @@ class MixedComplementarity:
     derivative: Callable[[np.ndarray], Matrix] | None = None
     absorbed: list[tuple[Any, int, float, str, float]] = field(default_factory=list)  # constraints that became bounds
     start: np.ndarray | None = None
+    slope: sp.csr_array | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -126,6 +128,11 @@ class MixedComplementarity:
     def error(self, z: np.ndarray) -> float:
         """The largest relative residual."""
         return float(self.residual(z).max(initial=0.0))
+
+    def at(self, x: np.ndarray) -> MixedComplementarity:
+        """The affine problem once the earlier movers have decided x."""
+        assert self.slope is not None and self.vector is not None
+        return replace(self, vector=self.vector + self.slope @ x, slope=None, _made=self._made)
 
     def interior(self) -> np.ndarray:
         """A neutral starting point inside the box."""

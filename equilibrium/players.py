@@ -74,6 +74,7 @@ class Game:
     equations: tuple[ConstraintData, ...]  # equality rows outside
     shared: tuple[ConstraintData, ...]  # inequalities over several players' Vars
     owner: ComponentMap = field(repr=False)
+    ahead: tuple[VarData, ...] = ()  # decided before these players move: data to them, kept as symbols
 
     def given(self, player: Player) -> ComponentSet:
         """The Vars that enter a player's problem without being its own (fixed Vars included)."""
