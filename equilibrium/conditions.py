@@ -26,7 +26,6 @@ from .mcp import DECISION, MULTIPLIER, OUTSIDE, SHARED, MixedComplementarity
 from .players import Game, Player
 from .tolerances import FEASIBLE
 
-
 AHEAD = 1 << 40
 """Column numbers from here on are decisions of earlier movers, which have no row of their own."""
 

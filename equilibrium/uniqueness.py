@@ -56,7 +56,7 @@ def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[s
     equal = np.isneginf(mcp.lower[rows]) & np.isposinf(mcp.upper[rows])
     reason = why_monotone(game, mcp, core, table[equal], convex)
     if reason is None:
-        if mcp.is_affine and not rows.size and len(decisions) <= 14 and _p_matrix(core):
+        if mcp.is_affine and not rows.size and len(decisions) <= 14 and p_matrix(core):
             return Uniqueness("unique", "unique", "P-matrix")
         return Uniqueness(NOT_PROVED, NOT_PROVED, "the conditions are not monotone, or it was not shown that they are")
     unique = _only_zero_move(mcp, z, core, table, decisions, rows, equal)
@@ -79,7 +79,7 @@ def _without_players(mcp: MixedComplementarity, jacobian: np.ndarray) -> tuple[s
     symmetric = (jacobian + jacobian.T) / 2
     if float(np.linalg.eigvalsh(symmetric)[0]) > CONVEX * float(np.abs(symmetric).max()):
         return "unique", "strictly monotone conditions"
-    if mcp.size <= 14 and _p_matrix(jacobian):
+    if mcp.size <= 14 and p_matrix(jacobian):
         return "unique", "P-matrix"
     return NOT_PROVED, "neither strictly monotone nor a P-matrix"
 
@@ -167,7 +167,7 @@ def _unit(table: np.ndarray) -> np.ndarray:
     return table / np.where(size > 0, size, 1.0)[:, None]
 
 
-def _p_matrix(matrix: np.ndarray) -> bool:
+def p_matrix(matrix: np.ndarray) -> bool:
     """Every principal minor positive (Schur recursion; doubles with each row). Rows are scaled to diagonal one
     first."""
     diagonal = np.diag(matrix)

@@ -1,0 +1,178 @@
+"""All answers of the followers to one decision, and the range of what a leader gets over them.
+
+For monotone conditions the answers to x form a polyhedron. With one answer z* known it is
+
+    F(z) = a - b,  a, b >= 0,  l <= z <= u,  (M + M')(z - z*) = 0,  q'z - l'a + u'b as at z*
+
+(Cottle, Pang and Stone, The Linear Complementarity Problem, theorem 3.1.7, written for a box).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from .hierarchy import LeaderProblem
+from .mcp import OUTSIDE, MixedComplementarity
+from .monotone import null_space
+from .solvers import highs
+from .tolerances import CONVEX
+from .uniqueness import p_matrix
+
+SETTLED = 1e-7
+"""A range narrower than this, relative to the size of the column's family, is one value."""
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """What the leader's (minimised) payoff can be at one decision: least if ties go its way, most if they go against it.
+
+    NaN where it is not known; best, worst: an answer z that gives it; ranges: (column, from, to) of what is not settled.
+    """
+
+    least: float
+    most: float
+    best: np.ndarray
+    worst: np.ndarray
+    ranges: tuple[tuple[str, float, float], ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the leader gets the same whatever the followers answer."""
+        return not self.ranges
+
+
+def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions:
+    """The range of the leader's payoff over all answers to x, of which z is one. The followers must be monotone."""
+    answers = _Answers(problem.reaction.at(x), z)
+    seen = np.flatnonzero(problem.seen)
+    column = problem.reaction.scales(z)[0]
+    ranges = {int(k): answers.range(int(k)) for k in seen}
+    moving = [k for k, (a, b) in ranges.items() if not b - a <= SETTLED * column[k]]
+    value = problem.cost(np.concatenate([x, z]))
+    told = tuple((problem.reaction.names[k], *ranges[k]) for k in moving)
+    if not moving:
+        return Reactions(value, value, z, z)
+    d = problem.count
+    base = np.concatenate([x, z])
+    base[[d + k for k in moving]] = 0.0
+    slope = problem.cost.slope(base)[d:]
+    curved = problem.cost.hessian[d:, d:][np.ix_(moving, moving)]
+    if np.any(curved):
+        return Reactions(np.nan, np.nan, z, z, told)
+    aim = np.zeros(len(z))
+    aim[moving] = slope[moving]
+    best, worst = answers.extreme(aim), answers.extreme(-aim)
+    if best is None or worst is None:
+        return Reactions(-np.inf if best is None else value, np.inf if worst is None else value, z, z, told)
+    return Reactions(
+        problem.cost(np.concatenate([x, best])), problem.cost(np.concatenate([x, worst])), best, worst, told
+    )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the followers answer: ``single``: to any decision with one answer or a convex set of them; ``settled``: with
+    one answer, as far as the leader sees it; why."""
+
+    single: bool
+    settled: bool
+    reason: str
+
+
+def response_kind(problem: LeaderProblem) -> Kind:
+    """What the followers' affine conditions say about their answers, for every decision of the leader."""
+    reaction = problem.reaction
+    assert reaction.matrix is not None
+    matrix = reaction.matrix.toarray()
+    kept, reduced, solved = _without_defined(reaction, matrix)
+    symmetric = reduced + reduced.T
+    largest = max(float(np.abs(symmetric).max(initial=0.0)), 1e-300)
+    if reduced.size and float(np.linalg.eigvalsh(symmetric)[0]) < -CONVEX * largest:
+        if len(kept) <= 14 and p_matrix(reduced) and np.isfinite(reaction.lower[kept]).all():
+            return Kind(True, True, "the followers' conditions have one answer to every decision (P-matrix)")
+        return Kind(False, False, "their conditions are not monotone")
+    free = np.isneginf(reaction.lower[kept]) & np.isposinf(reaction.upper[kept])
+    rows = np.vstack(
+        [
+            symmetric / largest,
+            reduced[free] / np.maximum(np.abs(reduced[free]).max(axis=1, initial=0.0), 1e-300)[:, None],
+        ]
+    )
+    loose = null_space(rows, len(kept))
+    # What is defined by an equality row moves with what defines it.
+    moves = np.vstack(
+        [loose[np.flatnonzero(problem.seen[kept])], (solved @ loose)[problem.seen[solved_columns(reaction, kept)]]]
+    )
+    if np.abs(moves).max(initial=0.0) <= 1e-9:
+        return Kind(True, True, "the followers have one answer to every decision (strictly monotone in what is seen)")
+    return Kind(True, False, "the followers' answers to a decision form a convex set (monotone)")
+
+
+def solved_columns(reaction: MixedComplementarity, kept: np.ndarray) -> np.ndarray:
+    """The columns that are not kept."""
+    return np.setdiff1d(np.arange(reaction.size), kept)
+
+
+def _without_defined(reaction: MixedComplementarity, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eliminate free outside columns that their own rows define: (columns kept, their matrix, what the others become).
+
+    The others change by the last matrix times the change of the kept ones.
+    """
+    free = np.isneginf(reaction.lower) & np.isposinf(reaction.upper)
+    outside = np.flatnonzero((reaction.kind == OUTSIDE) & free)
+    own = outside[np.abs(matrix[np.ix_(outside, outside)]).sum(axis=1) > 0]
+    if own.size and np.linalg.matrix_rank(matrix[np.ix_(own, own)]) == own.size:
+        kept = np.setdiff1d(np.arange(reaction.size), own)
+        solved = -np.linalg.solve(matrix[np.ix_(own, own)], matrix[np.ix_(own, kept)])
+        return kept, matrix[np.ix_(kept, kept)] + matrix[np.ix_(kept, own)] @ solved, solved
+    return np.arange(reaction.size), matrix, np.zeros((0, reaction.size))
+
+
+class _Answers:
+    """The polyhedron of all answers, as the rows of a linear programme in (z, a, b)."""
+
+    def __init__(self, mcp: MixedComplementarity, z: np.ndarray) -> None:
+        assert mcp.matrix is not None and mcp.vector is not None
+        n = mcp.size
+        self.z = z
+        low, up = np.isfinite(mcp.lower), np.isfinite(mcp.upper)
+        value = mcp.F(z)
+        a, b = np.where(low, np.maximum(value, 0.0), 0.0), np.where(up, np.maximum(-value, 0.0), 0.0)
+        symmetric = mcp.matrix + mcp.matrix.T
+        eye = sp.eye_array(n)
+        floor, ceiling = np.where(low, mcp.lower, 0.0), np.where(up, mcp.upper, 0.0)
+        gap = np.concatenate([mcp.vector, -floor, ceiling])
+        self.rows = sp.csr_array(
+            sp.vstack([sp.hstack([mcp.matrix, -eye, eye]), sp.hstack([symmetric, sp.csr_array((n, 2 * n))]), gap[None]])
+        )
+        self.right = np.concatenate([-mcp.vector, symmetric @ z, [gap @ np.concatenate([z, a, b])]])
+        self.lower = np.concatenate([mcp.lower, np.zeros(2 * n)])
+        self.upper = np.concatenate([mcp.upper, np.where(low, np.inf, 0.0), np.where(up, np.inf, 0.0)])
+
+    def extreme(self, aim: np.ndarray) -> np.ndarray | None:
+        """The answer with the least aim'z; None where there is no least one."""
+        n = len(self.z)
+        programme = highs.Programme(
+            sp.csc_array((3 * n, 3 * n)),
+            np.concatenate([aim, np.zeros(2 * n)]),
+            self.rows,
+            self.right,
+            self.right,
+            self.lower,
+            self.upper,
+        )
+        v, _, outcome = highs.minimise(programme)
+        return v[:n] if outcome.ok else None
+
+    def range(self, k: int) -> tuple[float, float]:
+        """The interval of column k over all answers (the value itself where the programme cannot be solved)."""
+        aim = np.zeros(len(self.z))
+        aim[k] = 1.0
+        least, most = self.extreme(aim), self.extreme(-aim)
+        return (
+            -np.inf if least is None else min(float(least[k]), self.z[k]),
+            np.inf if most is None else max(float(most[k]), self.z[k]),
+        )

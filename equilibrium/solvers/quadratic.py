@@ -1,0 +1,218 @@
+"""Small quadratic programmes to the end: convex ones by HiGHS and a polish, others by going through the faces.
+
+    minimise  x'Hx/2 + c'x   subject to   low <= A x <= up,   lower <= x <= upper
+
+H may have any sign. The minimum of a quadratic function over a polytope lies inside some face on which it is convex;
+with few variables all faces can be looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import linprog
+
+from ..mcp import DECISION, MULTIPLIER, MixedComplementarity
+from ..tolerances import CONVEX
+from . import highs, newton
+from .outcome import Termination
+
+FACES = 20_000
+"""Most faces that are looked at one by one."""
+
+FEW = 300
+"""So few that looking at them costs less than a solver does."""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """x (None where there is none), whether it is proved to be the global one, and why the search ended."""
+
+    x: np.ndarray | None
+    proved: bool
+    termination: Termination
+
+
+def minimise(
+    hessian: np.ndarray,
+    gradient: np.ndarray,
+    table: np.ndarray,
+    low: np.ndarray,
+    up: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> Minimum:
+    """The global minimum, where it can be proved."""
+    hessian = (hessian + hessian.T) / 2
+    free = lower < upper
+    convex = _lowest(hessian[np.ix_(free, free)]) >= -CONVEX * max(np.abs(hessian).max(initial=0.0), 1e-300)
+    rows, limits = _rows(table, low, up, lower, upper)
+    if not _possible(rows, limits, lower, upper):
+        return Minimum(None, True, Termination.INFEASIBLE)
+    if comb(len(rows) + len(gradient), len(gradient)) <= (FEW if convex else FACES):
+        if not (convex and np.abs(hessian).max(initial=0.0) > 0) and _open(hessian, gradient, rows, limits, convex):
+            return Minimum(None, convex, Termination.UNBOUNDED)
+        return _by_faces(hessian, gradient, rows, limits)
+    if convex:
+        return _convex(hessian, gradient, table, low, up, lower, upper)
+    return Minimum(None, False, Termination.LIMIT)
+
+
+def descends(
+    slope: np.ndarray,
+    table: np.ndarray,
+    limit: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    x: np.ndarray,
+    size: float,
+) -> bool:
+    """Whether some move that respects the limits active at x goes down along ``slope`` (by more than rounding)."""
+    active = table[np.abs(table @ x - limit) <= 1e-9 * (1 + np.abs(limit))]
+    span = np.maximum(np.abs(x), 1.0)
+    low = np.where(x - lower <= 1e-9 * span, 0.0, -span)
+    high = np.where(upper - x <= 1e-9 * span, 0.0, span)
+    found = linprog(
+        slope,
+        A_ub=active if len(active) else None,
+        b_ub=np.zeros(len(active)) if len(active) else None,
+        bounds=list(zip(low, high, strict=True)),
+    )
+    return bool(found.status == 0 and found.fun < -1e-7 * max(size, float(np.abs(slope) @ span) * 1e-2))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _lowest(matrix: np.ndarray) -> float:
+    return float(np.linalg.eigvalsh(matrix)[0]) if matrix.size else 0.0
+
+
+def _rows(
+    table: np.ndarray, low: np.ndarray, up: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """All limits as rows A x <= b of unit length; equalities stand twice, empty rows are left out."""
+    eye = np.eye(len(lower))
+    rows = np.vstack([table, -table, eye, -eye])
+    limits = np.concatenate([up, -low, upper, -lower])
+    size = np.linalg.norm(rows, axis=1)
+    used = np.isfinite(limits) & (size > 0)
+    return rows[used] / size[used, None], limits[used] / size[used]
+
+
+def _possible(rows: np.ndarray, limits: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> bool:
+    if not len(rows):
+        return True
+    slack = 1e-9 * np.maximum(1.0, np.abs(limits))
+    found = linprog(
+        np.zeros(len(lower)), A_ub=rows, b_ub=limits + slack, bounds=[(None, None)] * len(lower), method="highs"
+    )
+    return bool(found.status != 2)
+
+
+def _open(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray, limits: np.ndarray, convex: bool) -> bool:
+    """Whether the limits leave a direction without end along which the function falls (or may fall)."""
+    n = len(gradient)
+    for k in range(n):
+        for sign in (1.0, -1.0):
+            aim = np.zeros(n)
+            aim[k] = -sign
+            found = linprog(
+                aim,
+                A_ub=rows if len(rows) else None,
+                b_ub=np.zeros(len(rows)) if len(rows) else None,
+                bounds=[(-1, 1)] * n,
+            )
+            if found.status == 0 and found.fun < -1e-9:
+                ray = found.x
+                curve = ray @ hessian @ ray
+                if not convex or (abs(curve) <= 1e-12 * np.abs(hessian).max(initial=0.0) and gradient @ ray < 0):
+                    return True
+    if convex:
+        found = linprog(
+            gradient,
+            A_ub=rows if len(rows) else None,
+            b_ub=np.zeros(len(rows)) if len(rows) else None,
+            A_eq=hessian if hessian.any() else None,
+            b_eq=np.zeros(n) if hessian.any() else None,
+            bounds=[(-1, 1)] * n,
+        )
+        return bool(found.status == 0 and found.fun < -1e-9 * max(np.abs(gradient).max(initial=0.0), 1e-300))
+    return False
+
+
+def _by_faces(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray, limits: np.ndarray) -> Minimum:
+    n = len(gradient)
+    best, least = None, np.inf
+    slack = 1e-10 * np.maximum(1.0, np.abs(limits))
+    for count in range(n + 1):
+        for chosen in combinations(range(len(rows)), count):
+            x = _stationary(hessian, gradient, rows[list(chosen)], limits[list(chosen)])
+            if x is None or (rows @ x > limits + slack).any():
+                continue
+            value = 0.5 * x @ hessian @ x + gradient @ x
+            if value < least - 1e-15 * abs(least) if np.isfinite(least) else True:
+                best, least = x, value
+    return Minimum(best, best is not None, Termination.SOLVED if best is not None else Termination.FAILED)
+
+
+def _stationary(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray, limits: np.ndarray) -> np.ndarray | None:
+    """The stationary point on a face, if the function is strictly convex there."""
+    n = len(gradient)
+    if len(rows) == n:
+        if abs(np.linalg.det(rows)) <= 1e-12:
+            return None
+        return np.linalg.solve(rows, limits)
+    if len(rows):
+        base, _, rank, _ = np.linalg.lstsq(rows, limits, rcond=None)
+        if rank < len(rows):
+            return None
+        basis = np.linalg.svd(rows)[2][len(rows) :].T
+    else:
+        base, basis = np.zeros(n), np.eye(n)
+    curved = basis.T @ hessian @ basis
+    if _lowest(curved) <= 1e-13 * max(np.abs(hessian).max(initial=0.0), 1e-300):
+        return None
+    return base - basis @ np.linalg.solve(curved, basis.T @ (hessian @ base + gradient))
+
+
+def _convex(
+    hessian: np.ndarray,
+    gradient: np.ndarray,
+    table: np.ndarray,
+    low: np.ndarray,
+    up: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> Minimum:
+    """By HiGHS, polished on the active set of the conditions."""
+    rows = np.vstack([table[np.isfinite(low)], -table[np.isfinite(up) & (up > low)]])
+    right = np.concatenate([low[np.isfinite(low)], -up[np.isfinite(up) & (up > low)]])
+    equal = np.concatenate([(low == up)[np.isfinite(low)], np.zeros(int((np.isfinite(up) & (up > low)).sum()), bool)])
+    n, m = len(gradient), len(rows)
+    matrix = np.block([[hessian, -rows.T], [rows, np.zeros((m, m))]])
+    mcp = MixedComplementarity(
+        [str(k) for k in range(n + m)],
+        np.array([DECISION] * n + [MULTIPLIER] * m),
+        np.zeros(n + m, dtype=int),
+        [None] * (n + m),
+        np.concatenate([lower, np.where(equal, -np.inf, 0.0)]),
+        np.concatenate([upper, np.full(m, np.inf)]),
+        sp.csr_array(matrix),
+        np.concatenate([gradient, -right]),
+    )
+    programme = highs.Programme(sp.csc_array(hessian), gradient, sp.csr_array(table), low, up, lower, upper)
+    for value in highs.REGULARISATION:
+        x, duals, outcome = highs.minimise(programme, value)
+        if outcome.termination in (Termination.INFEASIBLE, Termination.UNBOUNDED):
+            return Minimum(None, True, outcome.termination)
+        price = np.concatenate([duals[np.isfinite(low)], -duals[np.isfinite(up) & (up > low)]])
+        z = newton.polish(mcp, np.concatenate([x, np.where(equal, price, np.maximum(price, 0.0))]))
+        if mcp.error(z) <= 1e-10:
+            return Minimum(z[:n], True, Termination.SOLVED)
+    z, outcome = newton.solve(mcp)
+    return Minimum(z[:n], outcome.ok, outcome.termination)
