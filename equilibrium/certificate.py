@@ -27,6 +27,8 @@ from .boxes import player_box
 from .branches import Candidate
 from .convexity import prove
 from .feasibility import infeasibility, violation
+from .hierarchy import current
+from .leading import Leading, examine_leader
 from .mcp import DECISION, MixedComplementarity
 from .players import Game, Player
 from .solvers import scip
@@ -100,10 +102,13 @@ class Answer:
     formulation: str
     reason: str
     candidates: Sequence[Candidate] = field(default_factory=tuple)
+    leading: Leading | None = None  # the leaders' side, where some move first; game and mcp are then the followers'
 
 
 def certify(answer: Answer) -> Certificate:
     """Examine ``answer`` at the values the model's Vars have now."""
+    if answer.leading is not None:
+        return _with_leaders(answer, answer.leading)
     game, mcp = answer.game, answer.mcp
     z = _current(answer)
     found = {c.player: c for c in conduct(game)}
@@ -141,6 +146,30 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
         return CERTIFIED, "global: every player's own problem is convex and was solved again"
     unproved = ", ".join(p.name for p, proof in zip(answer.game.players, proofs, strict=True) if not proof)
     return LOCAL, f"no proof that the problem of {unproved} is convex; nobody gains by a small deviation"
+
+
+def _with_leaders(answer: Answer, found: Leading) -> Certificate:
+    """The followers' certificate at the leaders' present decisions, with a row for every leader."""
+    x = current(found.hierarchy.x)
+    below = certify(replace(answer, mcp=found.reaction.at(x), leading=None))
+    behaviour = {c.player: c for c in conduct(found.game)}
+    verdicts = [examine_leader(found, i, behaviour[p.name]) for i, p in enumerate(found.hierarchy.leaders)]
+    leaders = [Check(**verdict.measures) for verdict in verdicts]
+    checks = (*leaders, *below.checks)
+    alone = len(found.led) == 1 and found.led[0].unique and below.uniqueness.decisions == "unique"
+    reason = f"leaders: {found.led[0].reason}; followers: {below.uniqueness.reason}"
+    uniqueness = Uniqueness("unique" if alone else NOT_PROVED, below.uniqueness.prices if alone else NOT_PROVED, reason)
+    warnings = (*below.warnings, *(w for p in found.hierarchy.leaders for w in behaviour[p.name].warnings))
+    if not (below.ok and all(check.passed for check in checks)):
+        cycling = answer.outcome.termination is Termination.CYCLING
+        wrong = ", ".join(check.name for check in checks if not check.passed) or "the followers"
+        scope = answer.outcome.message if cycling else f"fails for {wrong}"
+        return Certificate(CYCLING if cycling else UNCERTIFIED, scope, checks, uniqueness, warnings)
+    local = [led.reason for led in found.led if not led.proved]
+    if local or below.verdict == LOCAL:
+        scope = f"{local[0]}; no bound proves it" if local else below.scope
+        return Certificate(LOCAL, scope, checks, uniqueness, warnings)
+    return Certificate(CERTIFIED, f"global: {found.led[0].reason}", checks, uniqueness, warnings)
 
 
 def _among_branches(candidates: Sequence[Candidate]) -> Uniqueness:

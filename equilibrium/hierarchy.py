@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from pyomo.common.collections import ComponentMap
 from pyomo.core.base.var import VarData
+from pyomo.core.expr.visitor import identify_variables
 
 from .conditions import NotAffine, Reader, affine, sides
 from .errors import Refused
@@ -35,7 +37,7 @@ class Hierarchy:
     def parts(self) -> list[np.ndarray]:
         """For every leader the positions of its decisions in x."""
         ends = np.cumsum([0, *(len(leader.decisions) for leader in self.leaders)])
-        return [np.arange(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        return [np.arange(a, b) for a, b in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Quadratic:
     constant: float
 
     def __call__(self, v: np.ndarray) -> float:
+        """The value at v."""
         return float(0.5 * v @ self.hessian @ v + self.gradient @ v + self.constant)
 
     def slope(self, v: np.ndarray) -> np.ndarray:
@@ -120,12 +123,10 @@ def split(game: Game) -> Hierarchy:
     ahead = tuple(v for leader in leaders for v in leader.decisions)
     mine = {id(v) for v in ahead}
     for row in game.shared:
-        from pyomo.core.expr.visitor import identify_variables
-
         if any(id(v) in mine for v in identify_variables(row.body, include_fixed=False)):
             raise Refused(
-                f"the limit {row.name} stands outside the players and holds Vars of leaders and of followers; say whose "
-                "it is by moving it onto a Block: on the leader's it is tested on what the followers answer, on a "
+                f"the limit {row.name} stands outside the players and holds Vars of leaders and of followers; say "
+                "whose it is by moving it onto a Block: on the leader's it is tested on what the followers answer, on a "
                 "follower's it limits that follower"
             )
     followers = Game(game.model, later, game.variables, game.pairs, game.equations, game.shared, owner, ahead)

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from .formulations import complementarity
 from .hierarchy import LeaderProblem
 from .mcp import OUTSIDE, MixedComplementarity
 from .monotone import null_space
-from .solvers import highs
+from .solvers import highs, newton
+from .solvers.outcome import Termination
 from .tolerances import CONVEX
 from .uniqueness import p_matrix
 
@@ -27,9 +29,9 @@ SETTLED = 1e-7
 
 @dataclass(frozen=True)
 class Reactions:
-    """What the leader's (minimised) payoff can be at one decision: least if ties go its way, most if they go against it.
+    """What the leader's (minimised) payoff can be at one decision: least if ties go its way, most if against it.
 
-    NaN where it is not known; best, worst: an answer z that gives it; ranges: (column, from, to) of what is not settled.
+    NaN where it is not known; best, worst: an answer z that gives it; ranges: (column, from, to) of the unsettled ones.
     """
 
     least: float
@@ -70,6 +72,46 @@ def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions
     return Reactions(
         problem.cost(np.concatenate([x, best])), problem.cost(np.concatenate([x, worst])), best, worst, told
     )
+
+
+def answer(reaction: MixedComplementarity) -> np.ndarray | None:
+    """An answer of the followers once x is decided (``LeaderProblem.reaction.at(x)``), or None where none was found."""
+    z, outcome = newton.solve(reaction, iterations=30)
+    if outcome.ok:
+        return z
+    if not _possible(reaction):
+        return None
+    z, outcome = complementarity.solve(reaction)
+    return z if outcome.ok else None
+
+
+def signs(reaction: MixedComplementarity) -> np.ndarray:
+    """Signs of the rows that hold whatever the followers answer: 1 for F >= 0, -1 for F <= 0, 0 for F = 0, NaN for
+    rows that may take either sign."""
+    low, up = np.isfinite(reaction.lower), np.isfinite(reaction.upper)
+    sign = np.full(reaction.size, np.nan)
+    sign[~low & ~up] = 0.0
+    sign[low & ~up] = 1.0
+    sign[~low & up] = -1.0
+    return sign
+
+
+def _possible(reaction: MixedComplementarity) -> bool:
+    """Whether the rows without their complementarity can hold: a quick look before the harder routes."""
+    assert reaction.matrix is not None and reaction.vector is not None
+    sign = signs(reaction)
+    keep = np.flatnonzero(~np.isnan(sign))
+    n = reaction.size
+    programme = highs.Programme(
+        sp.csc_array((n, n)),
+        np.zeros(n),
+        sp.csr_array(reaction.matrix[keep]),
+        np.where(sign[keep] >= 0, -reaction.vector[keep], -np.inf),
+        np.where(sign[keep] <= 0, -reaction.vector[keep], np.inf),
+        reaction.lower,
+        reaction.upper,
+    )
+    return highs.minimise(programme)[2].termination is not Termination.INFEASIBLE
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import pandas as pd
 import pyomo.environ as pyo
 import scipy.sparse as sp
 
-from . import branches
+from . import branches, leading
 from .branches import Branch, Candidate
 from .certificate import Answer, Certificate, certify
 from .conditions import NotAffine, affine
 from .errors import DataError, Fault, Infeasible, Refused
 from .formulations import best_response, complementarity, potential
+from .hierarchy import split
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
 from .players import Game, find_game, finite_numbers
@@ -25,7 +26,8 @@ from .solvers import newton
 from .solvers.outcome import Outcome, Termination
 from .tolerances import FEASIBLE
 
-FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches")
+LEADING = ("leader", "regimes", "disjunctions", "homotopy")
+FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches", *LEADING)
 SOLVERS = tuple(complementarity.SOLVERS)
 
 
@@ -102,12 +104,12 @@ def solve(
     check_route(formulation, solver)
     began = time.perf_counter()
     game = find_game(model)
-    if len(game.stages) > 1:
-        raise Refused(
-            "this model declares an order of moves (Suffix 'stage'); leaders are not available in this version"
-        )
     sorting = time.perf_counter() - began
-    if branches_of is not None and formulation in (None, "branches"):
+    if len(game.stages) > 1:
+        answer, seconds = _by_leaders(game, formulation)
+    elif formulation in LEADING:
+        raise Refused(f"the formulation '{formulation}' is for leaders; this model declares no order of moves")
+    elif branches_of is not None and formulation in (None, "branches"):
         answer, seconds = _by_branches(game, branches_of)
     elif formulation == "branches":
         raise Refused("the formulation 'branches' needs a market that names the branches of its non-concave player")
@@ -208,6 +210,24 @@ def _refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
                 "also hold at "
                 "saddles and wrong corners; give branches that contain every optimum, or a best response of its own"
             )
+
+
+def _by_leaders(game: Game, formulation: str | None) -> tuple[Answer, dict[str, float]]:
+    if formulation not in (None, *LEADING):
+        raise Refused(f"the formulation '{formulation}' is for players who move together; here some move first")
+    began = time.perf_counter()
+    hierarchy = split(game)
+    reaction = affine(hierarchy.followers)
+    _refuse_concave(hierarchy.followers, reaction)
+    derived = time.perf_counter() - began
+    began = time.perf_counter()
+    x, z, found, outcome = leading.decide(game, hierarchy, reaction, formulation)
+    for variable, value in zip(hierarchy.x, x, strict=True):
+        variable.set_value(float(value), skip_validation=True)
+    answer = Answer(
+        hierarchy.followers, reaction.at(x), z, outcome, found.led[0].route, found.led[0].reason, leading=found
+    )
+    return answer, {"derive": derived, "solve": time.perf_counter() - began}
 
 
 def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> tuple[Answer, dict[str, float]]:

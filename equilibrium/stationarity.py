@@ -27,6 +27,9 @@ MOST_CLASSES = 5
 CLOSE = 1e-8
 """Relative distance at which a bound or a row counts as active."""
 
+FLAT = 1e-8
+"""Descent below this, relative to the terms of the payoff, is rounding of the linear programmes."""
+
 
 @dataclass(frozen=True)
 class Stationarity:
@@ -139,7 +142,7 @@ class _Point:
             np.concatenate([*upper, [np.inf]]),
         )
         found, _, outcome = highs.minimise(programme)
-        return outcome.ok and float(found[-1]) <= 1e-8
+        return outcome.ok and float(found[-1]) <= FLAT
 
     def weaker(self) -> str:
         """M, C, W or none, by trying the signs of every pair."""
@@ -152,7 +155,8 @@ class _Point:
 
     def descent(self) -> float:
         """The steepest descent over the branches of the bi-active pairs, relative to the terms of the payoff."""
-        return max(self._along(branch) for branch in product((True, False), repeat=len(self.pairs)))
+        steepest = max(self._along(branch) for branch in product((True, False), repeat=len(self.pairs)))
+        return 0.0 if steepest <= FLAT else steepest
 
     def _along(self, branch: tuple[bool, ...]) -> float:
         total = self.d + self.n

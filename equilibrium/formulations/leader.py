@@ -16,9 +16,9 @@ import numpy as np
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
 from ..reactions import Reactions, reactions, response_kind
-from ..solvers import ipopt, newton
-from ..tolerances import FEASIBLE, REGRET
-from . import complementarity, regimes
+from ..solvers import newton
+from ..tolerances import CONVEX, FEASIBLE, REGRET
+from . import regimes
 
 FEW = 3
 """With at most so many decisions all regimes are looked for."""
@@ -41,7 +41,8 @@ class Led:
 
     x, z: its decision and the followers' answer; cost: its minimised payoff; bound: below which no decision can bring
     it (minus infinity where nothing is proved); reason: why, in words; optima: distinct local optima, best first;
-    starts: how many points the search began from; reactions: the range of the payoff over the followers' answers to x.
+    starts: how many points the search began from; reactions: the range of the payoff over the followers' answers to x;
+    unique: whether no other decision does as well.
     """
 
     x: np.ndarray
@@ -54,6 +55,7 @@ class Led:
     starts: int
     seconds: float = 0.0
     reactions: Reactions | None = None
+    unique: bool = False
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
@@ -76,8 +78,8 @@ def _whole(problem: LeaderProblem, formulation: str | None) -> Led:
     count = float(np.prod(up - low + 1))
     if not count <= WHOLE:
         raise Refused(
-            f"{problem.player.name} decides whole numbers with {count:g} combinations; at most {WHOLE} are tried one by "
-            "one. Give them tighter bounds"
+            f"{problem.player.name} decides whole numbers with {count:g} combinations; at most {WHOLE} are tried one "
+            "by one. Give them tighter bounds"
         )
     best: Led | None = None
     bound, reasons = np.inf, []
@@ -138,7 +140,25 @@ def _by_regimes(problem: LeaderProblem) -> Led:
     bound = min(cost, _cost(best)) if found.complete else -np.inf
     reason = f"{found.reason} {'cover all its decisions' if found.complete else '(not all)'}; {kind.reason}"
     optima = _distinct([Optimum(r.found.x, _cost(r)) for r in solved if r.local])  # type: ignore[union-attr, arg-type]
-    return Led(x, z, cost, bound, "regimes", reason, optima, len(found.regimes), 0.0, spread, tuple(notes))
+    alone = found.complete and _alone(problem, solved, x, cost)
+    return Led(x, z, cost, bound, "regimes", reason, optima, len(found.regimes), 0.0, spread, alone, tuple(notes))
+
+
+def _alone(problem: LeaderProblem, solved: list[regimes.Regime], x: np.ndarray, cost: float) -> bool:
+    """Whether no regime has another point that costs no more than x."""
+    moving = problem.lower < problem.upper
+    for regime in solved:
+        if _cost(regime) > cost + REGRET * abs(cost):
+            continue
+        assert regime.found is not None and regime.found.x is not None
+        curved = regime.reduced[0][np.ix_(moving, moving)]
+        if not curved.size:
+            continue
+        strict = float(np.linalg.eigvalsh(curved)[0]) > CONVEX * max(float(np.abs(curved).max()), 1e-300)
+        steep = problem.count == 1 and abs(regime.slope(x)[0]) > 1e-9 * max(abs(regime.reduced[1][0]), 1e-300)
+        if not (strict or steep) or not np.allclose(regime.found.x, x, rtol=1e-7, atol=1e-9):
+            return False
+    return True
 
 
 def _cost(regime: regimes.Regime) -> float:
@@ -203,6 +223,3 @@ def _distinct(optima: list[Optimum]) -> tuple[Optimum, ...]:
         if not any(np.allclose(optimum.x, other.x, rtol=1e-6, atol=1e-9) for other in kept):
             kept.append(optimum)
     return tuple(kept)
-
-
-__all__ = ["Led", "Optimum", "complementarity", "ipopt", "solve"]

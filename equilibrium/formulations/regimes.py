@@ -19,10 +19,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..hierarchy import LeaderProblem
-from ..mcp import DECISION, MixedComplementarity
+from ..mcp import MixedComplementarity
+from ..reactions import answer, signs
 from ..solvers import highs, quadratic
 from ..solvers.outcome import Termination
-from . import complementarity
 
 WIDTH = 1e-8
 """Pieces narrower than this, relative to the scale of x, are not searched."""
@@ -141,24 +141,13 @@ def own_rows(problem: LeaderProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return problem.table[alone][:, :d], problem.low[alone], problem.up[alone]
 
 
-def relaxed_rows(reaction: MixedComplementarity) -> np.ndarray:
-    """Signs of the followers' rows that hold whatever they answer: 1 for F >= 0, -1 for F <= 0, 0 for F = 0, NaN for
-    rows that may take either sign."""
-    low, up = np.isfinite(reaction.lower), np.isfinite(reaction.upper)
-    sign = np.full(reaction.size, np.nan)
-    sign[~low & ~up] = 0.0
-    sign[low & ~up] = 1.0
-    sign[~low & up] = -1.0
-    return sign
-
-
 def _centre(problem: LeaderProblem, piece: _Piece, scale: np.ndarray) -> tuple[np.ndarray | None, float]:
     """A point of the piece far from its facets at which the followers' rows can hold, and how far it is (scaled)."""
     reaction, d = problem.reaction, problem.count
     assert reaction.matrix is not None and reaction.vector is not None and reaction.slope is not None
     n = reaction.size
     moving = problem.upper > problem.lower
-    sign = relaxed_rows(reaction)
+    sign = signs(reaction)
     keep = np.flatnonzero(~np.isnan(sign))
     followers = sp.hstack([reaction.slope[keep] @ sp.diags_array(scale), reaction.matrix[keep]])
     table, low, up = own_rows(problem)
@@ -235,8 +224,8 @@ def _regime_near(
         x = centre + (0.3 * radius * random.random() * step / length * scale if length > 0 and attempt else 0.0)
         x = np.clip(x, problem.lower, problem.upper)
         reaction = problem.reaction.at(x)
-        z, outcome = complementarity.solve(reaction)
-        if not outcome.ok:
+        z = answer(reaction)
+        if z is None:
             continue
         pattern, strict = _pattern(reaction, z)
         regime = _regime(problem, x, z, pattern, scale)
@@ -297,10 +286,10 @@ def _regime(
         limits.append(sign * (bound[k] - offset[k]))
     change = matrix[outside] @ response + slope[outside]
     level = matrix[outside] @ offset + reaction.vector[outside]
-    sign = np.where(pattern[outside] == LOW, -1.0, 1.0)
+    side = np.where(pattern[outside] == LOW, -1.0, 1.0)
     both = reaction.lower[outside] < reaction.upper[outside]
-    rows.append((sign[:, None] * change)[both])
-    limits.append((-sign * level)[both])
+    rows.append((side[:, None] * change)[both])
+    limits.append((-side * level)[both])
     table, limit = _unit_rows(np.vstack(rows), np.concatenate(limits), scale)
     if (table @ (x / scale) - limit > 1e-7).any():
         return None
@@ -384,6 +373,3 @@ def _mark_local(problem: LeaderProblem, regimes: list[Regime]) -> None:
             for other in solved
             if (other.table @ x <= other.limit + 1e-9 * (1 + np.abs(other.limit))).all()
         )
-
-
-__all__ = ["DECISION", "Exploration", "NotAFunction", "Regime", "explore"]

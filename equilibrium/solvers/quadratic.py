@@ -51,7 +51,7 @@ def minimise(
     free = lower < upper
     convex = _lowest(hessian[np.ix_(free, free)]) >= -CONVEX * max(np.abs(hessian).max(initial=0.0), 1e-300)
     rows, limits = _rows(table, low, up, lower, upper)
-    if not _possible(rows, limits, lower, upper):
+    if _empty_row_broken(table, low, up) or not _possible(rows, limits, lower, upper):
         return Minimum(None, True, Termination.INFEASIBLE)
     if comb(len(rows) + len(gradient), len(gradient)) <= (FEW if convex else FACES):
         if not (convex and np.abs(hessian).max(initial=0.0) > 0) and _open(hessian, gradient, rows, limits, convex):
@@ -102,6 +102,13 @@ def _rows(
     size = np.linalg.norm(rows, axis=1)
     used = np.isfinite(limits) & (size > 0)
     return rows[used] / size[used, None], limits[used] / size[used]
+
+
+def _empty_row_broken(table: np.ndarray, low: np.ndarray, up: np.ndarray) -> bool:
+    """Whether a row in which no variable stands cannot hold."""
+    empty = ~np.any(table != 0, axis=1)
+    slack = 1e-9 * np.maximum(1.0, np.maximum(*(np.abs(np.where(np.isfinite(b), b, 0.0)) for b in (low, up))))
+    return bool(((low > slack) | (up < -slack))[empty].any())
 
 
 def _possible(rows: np.ndarray, limits: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> bool:

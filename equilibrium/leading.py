@@ -1,0 +1,219 @@
+"""Leaders over followers: every leader's best decision given the other leaders', and the certificate of the answer.
+
+With several leaders each in turn decides again, with the others' decisions held and all followers reacting, until
+nobody moves or an earlier profile returns. The certificate looks at the model as it was stated: the followers' answer
+is certified like any game; a leader's payoff is evaluated by Pyomo, compared with the best decision known and with seeded
+deviations after which the followers are solved again; its stationarity is computed from the problem's own arrays.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import stated
+from .behaviour import Conduct
+from .feasibility import infeasibility
+from .formulations import leader
+from .formulations.leader import Led
+from .hierarchy import Hierarchy, LeaderProblem, current, leader_problem
+from .mcp import MixedComplementarity
+from .players import Game
+from .reactions import answer
+from .solvers.outcome import Outcome, Termination
+from .stationarity import Stationarity, examine
+from .tolerances import FEASIBLE, REGRET
+
+ROUNDS = 200
+"""Most turns of several leaders."""
+
+SAMPLES = 24
+"""Seeded deviations of each leader that the certificate tries."""
+
+
+@dataclass(frozen=True)
+class Leading:
+    """The leaders' side of an answer: order of moves, followers' conditions with the leaders' decisions as symbols, and
+    what each leader's last search found. ``gap``: the largest gain (relative to the payoff) a leader still had in the
+    last round; ``profiles``: the decisions of the rounds of a cycle, empty where there is none."""
+
+    game: Game
+    hierarchy: Hierarchy
+    reaction: MixedComplementarity
+    led: tuple[Led, ...]
+    gap: float = 0.0
+    profiles: tuple[np.ndarray, ...] = ()
+
+    def problem(self, which: int, x: np.ndarray) -> LeaderProblem:
+        """The problem of one leader, the others' decisions at x."""
+        return leader_problem(self.hierarchy, which, x, self.reaction)
+
+
+def decide(
+    game: Game, hierarchy: Hierarchy, reaction: MixedComplementarity, formulation: str | None
+) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
+    """(the leaders' decisions, the followers' answer, what was found, outcome)."""
+    began = time.perf_counter()
+    x = current(hierarchy.x)
+    if len(hierarchy.leaders) == 1:
+        led = leader.solve(leader_problem(hierarchy, 0, x, reaction), formulation)
+        found = Leading(game, hierarchy, reaction, (led,))
+        return led.x, led.z, found, _outcome(Termination.SOLVED, led.reason, began, led.starts)
+    return _turns(game, hierarchy, reaction, formulation, x, began)
+
+
+def _turns(
+    game: Game,
+    hierarchy: Hierarchy,
+    reaction: MixedComplementarity,
+    formulation: str | None,
+    x: np.ndarray,
+    began: float,
+) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
+    """Leaders in turn. SOLVED where a round moves nobody, CYCLING where an earlier profile returns, LIMIT otherwise."""
+    seen = [x.copy()]
+    found: list[Led] = []
+    gap, termination, message, cycle = np.inf, Termination.LIMIT, f"not settled after {ROUNDS} rounds", seen[:0]
+    for count in range(1, ROUNDS + 1):
+        before, found, gap = x.copy(), [], 0.0
+        for which, own in enumerate(hierarchy.parts):
+            problem = leader_problem(hierarchy, which, x, reaction)
+            led = leader.solve(problem, formulation)
+            gap = max(gap, _gain(problem, x[own], led) if count > 1 else np.inf)
+            x[own] = led.x
+            found.append(led)
+        size = max(float(np.abs(x).max(initial=0.0)), 1e-300)
+        if np.abs(x - before).max(initial=0.0) <= 1e-11 * size:
+            termination, message = Termination.SOLVED, f"nobody moved in round {count}"
+            break
+        near = [k for k, old in enumerate(seen) if np.abs(old - x).max() <= 1e-9 * size]
+        if near and np.abs(x - before).max() > 1e-6 * size:
+            cycle = seen[near[-1] :]
+            termination = Termination.CYCLING
+            message = f"the decisions of round {near[-1]} return in round {count}"
+            break
+        seen.append(x.copy())
+    z = found[-1].z
+    result = Leading(game, hierarchy, reaction, tuple(found), gap, tuple(cycle))
+    return x, z, result, _outcome(termination, message, began, count)
+
+
+def _gain(problem: LeaderProblem, x: np.ndarray, led: Led) -> float:
+    """What the leader gains by its answer, relative to its payoff; infinite where the followers were not solved."""
+    z = answer(problem.reaction.at(x))
+    if z is None:
+        return np.inf
+    return (problem.cost(np.concatenate([x, z])) - led.cost) / max(abs(led.cost), 1e-300)
+
+
+def _outcome(termination: Termination, message: str, began: float, count: int) -> Outcome:
+    return Outcome(termination, message, time.perf_counter() - began, "leaders in turn", iterations=count)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One leader's measures (see ``certificate.Check``), its stationarity, and its conduct."""
+
+    measures: dict[str, Any]
+    stationarity: Stationarity
+    proved: bool
+
+
+def examine_leader(found: Leading, which: int, behaviour: Conduct) -> Verdict:
+    """Examine leader ``which`` at the values the model's Vars have now."""
+    player = found.hierarchy.leaders[which]
+    own = found.hierarchy.parts[which]
+    led = found.led[which]
+    x = current(found.hierarchy.x)
+    problem = found.problem(which, x)
+    z = np.array([0.0 if isinstance(c, tuple) else float(c.value) for c in found.reaction.components])
+    z = _with_multipliers(problem, x[own], z, led)
+    here = player.sign * stated.number(player.objective.expr)
+    bill = max(abs(here), abs(led.cost), 1e-300)
+    better, tried = _deviations(found, which, x, here)
+    kind = examine(problem, x[own], z)
+    ties = [o for o in led.optima if o.cost - led.cost <= REGRET * bill] or [leader.Optimum(led.x, led.cost)]
+    distance = min(float(np.abs(x[own] - o.x).max(initial=0.0)) for o in [*ties, leader.Optimum(led.x, led.cost)])
+    regret = max(here - led.cost, better)
+    note = "; ".join([f"{kind.word}-stationary" if kind.word != "none" else "not stationary", *led.notes])
+    if better > max(REGRET * bill, here - led.cost):
+        note = f"a better decision was found by sampling; {note}"
+    residual = kind.descent if not np.isnan(kind.descent) else max(0.0, better) / bill
+    rivals = {v.name for v in found.hierarchy.x}
+    off = abs(problem.cost(np.concatenate([x[own], z])) - here) / max(bill, _turnover(problem, x[own], z))
+    measures = dict(
+        name=player.name,
+        kind="player",
+        regret=regret,
+        bill=bill,
+        distance=distance,
+        size=max(float(np.abs(x[own]).max(initial=0.0)), 1e-5 * float(np.abs(z).max(initial=0.0)), 1e-300),
+        residual=max(residual, off),
+        infeasibility=infeasibility(player),
+        proof=f"{led.route}: {led.reason} ({tried} deviations with the followers solved again gain nothing)",
+        note=note,
+        moves=tuple(dict.fromkeys([*behaviour.moves, *(name for name in behaviour.takes if name not in rivals)])),
+        takes=tuple(name for name in behaviour.takes if name in rivals),
+    )
+    return Verdict(measures, kind, led.proved)
+
+
+def _turnover(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> float:
+    v = np.abs(np.concatenate([x, z]))
+    return float(0.5 * v @ np.abs(problem.cost.hessian) @ v + np.abs(problem.cost.gradient) @ v)
+
+
+def _with_multipliers(problem: LeaderProblem, x: np.ndarray, z: np.ndarray, led: Led) -> np.ndarray:
+    """The followers' columns at the Vars' values, with the multipliers of a fresh solution at x."""
+    held = np.array([isinstance(c, tuple) for c in problem.reaction.components])
+    z = z.copy()
+    z[held] = led.z[held]
+    reaction = problem.reaction.at(x)
+    if reaction.error(z) <= 1e-9:
+        return z
+    fresh = answer(reaction)
+    if fresh is not None:
+        z[held] = fresh[held]
+    return z
+
+
+def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple[float, int]:
+    """(the largest gain of the leader over seeded deviations, how many could be judged); the followers answer each."""
+    player, own = found.hierarchy.leaders[which], found.hierarchy.parts[which]
+    problem = found.problem(which, x)
+    random = np.random.default_rng(0)
+    moving = (problem.lower < problem.upper) & ~problem.whole
+    if not moving.any():
+        return 0.0, 0
+    reach = np.where(np.isfinite(problem.upper - problem.lower), problem.upper - problem.lower, 1.0 + np.abs(x[own]))
+    columns = [(k, c) for k, c in enumerate(found.reaction.components) if not isinstance(c, tuple)]
+    before = [c.value for _, c in columns]
+    best, judged = -np.inf, 0
+    count = SAMPLES if found.reaction.size <= 300 else 6
+    try:
+        for s in range(count):
+            step = random.normal(size=len(own)) * moving * reach * 10.0 ** -(s % 4)
+            trial = np.clip(x[own] + step, problem.lower, problem.upper)
+            z = answer(problem.reaction.at(trial))
+            if z is None:
+                continue
+            for variable, value in zip(player.decisions, trial, strict=True):
+                variable.set_value(float(value), skip_validation=True)
+            for k, variable in columns:
+                variable.set_value(float(z[k]), skip_validation=True)
+            if infeasibility(player) > FEASIBLE:
+                continue
+            judged += 1
+            best = max(best, here - player.sign * stated.number(player.objective.expr))
+    finally:
+        for variable, value in zip(player.decisions, x[own], strict=True):
+            variable.set_value(float(value), skip_validation=True)
+        for (_, variable), value in zip(columns, before, strict=True):
+            variable.set_value(value, skip_validation=True)
+    return (best if judged else 0.0), judged
