@@ -137,7 +137,7 @@ def examine_leader(found: Leading, which: int, behaviour: Conduct) -> Verdict:
     here = player.sign * stated.number(player.objective.expr)
     bill = max(abs(here), abs(led.cost), 1e-300)
     better, tried = _deviations(found, which, x, here)
-    kind = examine(problem, x[own], z)
+    kind = examine(problem.hold(x[own][problem.whole], np.flatnonzero(problem.whole)), x[own], z)
     ties = [o for o in led.optima if o.cost - led.cost <= REGRET * bill] or [leader.Optimum(led.x, led.cost)]
     distance = min(float(np.abs(x[own] - o.x).max(initial=0.0)) for o in [*ties, leader.Optimum(led.x, led.cost)])
     regret = max(here - led.cost, better)
@@ -188,7 +188,7 @@ def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple
     player, own = found.hierarchy.leaders[which], found.hierarchy.parts[which]
     problem = found.problem(which, x)
     random = np.random.default_rng(0)
-    moving = (problem.lower < problem.upper) & ~problem.whole
+    moving = problem.lower < problem.upper
     if not moving.any():
         return 0.0, 0
     reach = np.where(np.isfinite(problem.upper - problem.lower), problem.upper - problem.lower, 1.0 + np.abs(x[own]))
@@ -200,6 +200,7 @@ def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple
         for s in range(count):
             step = random.normal(size=len(own)) * moving * reach * 10.0 ** -(s % 4)
             trial = np.clip(x[own] + step, problem.lower, problem.upper)
+            trial[problem.whole] = np.round(trial[problem.whole])
             z = answer(problem.reaction.at(trial))
             if z is None:
                 continue

@@ -1,0 +1,86 @@
+"""Leaders over followers as plain Pyomo models, for the tests of the engine."""
+
+from __future__ import annotations
+
+import pyomo.environ as pyo
+
+
+def order(model: pyo.ConcreteModel, *first) -> pyo.ConcreteModel:
+    """Declare who moves first; everybody else follows."""
+    model.stage = pyo.Suffix(direction=pyo.Suffix.LOCAL)
+    for block in first:
+        model.stage[block] = 1
+    leading = {id(block) for block in first}
+    for objective in model.component_data_objects(pyo.Objective, active=True):
+        if id(objective.parent_block()) not in leading:
+            model.stage[objective.parent_block()] = 2
+    return model
+
+
+def pair() -> pyo.ConcreteModel:
+    """A model with the Blocks ``leader`` and ``follower``."""
+    m = pyo.ConcreteModel()
+    m.leader, m.follower = pyo.Block(), pyo.Block()
+    return m
+
+
+def bilevel(x, y, upper, lower, leader_rows=(), follower_rows=(), senses=(pyo.minimize, pyo.minimize)):
+    """One leader with Vars x, one follower with Vars y: each a list of (low, up); objectives and rows are functions
+    of (x, y)."""
+    m = pair()
+    m.leader.x = pyo.Var(range(len(x)), bounds=lambda b, i: x[i])
+    m.follower.y = pyo.Var(range(len(y)), bounds=lambda b, i: y[i])
+    v, w = list(m.leader.x.values()), list(m.follower.y.values())
+    m.leader.cost = pyo.Objective(expr=upper(v, w), sense=senses[0])
+    m.follower.cost = pyo.Objective(expr=lower(v, w), sense=senses[1])
+    for block, rows in ((m.leader, leader_rows), (m.follower, follower_rows)):
+        block.row = pyo.ConstraintList()
+        for row in rows:
+            block.row.add(row(v, w))
+    return order(m, m.leader)
+
+
+def storage(A1, A2, Z1, Z2, B, K, F, I, N, owner="merchant"):  # noqa: E741, N803: the symbols of the source
+    """Two-period storage of size k (all discharged in period 2) before N Cournot generators."""
+    m = pyo.ConcreteModel()
+    m.storage = pyo.Block()
+    m.storage.k = pyo.Var(bounds=(0, None))
+    m.generator = pyo.Block(range(N))
+    for n in range(N):
+        m.generator[n].output = pyo.Var([1, 2], bounds=(0, None))
+    k = m.storage.k
+    total = {t: sum(m.generator[n].output[t] for n in range(N)) for t in (1, 2)}
+    q = {1: total[1] - F * k, 2: total[2] + k}
+    price = {1: A1 - Z1 * q[1], 2: A2 - Z2 * q[2]}
+    for n in range(N):
+        g = m.generator[n].output
+        profit = sum(price[t] * g[t] - B * g[t] - N * K * g[t] ** 2 / 2 for t in (1, 2))
+        m.generator[n].profit = pyo.Objective(expr=profit, sense=pyo.maximize)
+    cost = sum(
+        B * m.generator[n].output[t] + N * K * m.generator[n].output[t] ** 2 / 2 for n in range(N) for t in (1, 2)
+    )
+    if owner == "merchant":
+        gain = k * (price[2] - F * price[1]) - I * k**2 / 2
+    else:
+        gain = A1 * q[1] - Z1 * q[1] ** 2 / 2 + A2 * q[2] - Z2 * q[2] ** 2 / 2 - cost - I * k**2 / 2
+    m.storage.gain = pyo.Objective(expr=gain, sense=pyo.maximize)
+    return order(m, m.storage)
+
+
+def pool(price_bounds=(None, None)) -> pyo.ConcreteModel:
+    """K17: capacity x of a leader's plant at 40,000 a unit, sold for 8,760 hours at the price of a pool with rivals."""
+    m = pyo.ConcreteModel()
+    m.leader = pyo.Block()
+    m.leader.x = pyo.Var(bounds=(0, 250))
+    m.price = pyo.Var()
+    m.plant = pyo.Block([1, 2, 3])
+    cost, capacity = {1: 10, 2: 12, 3: 15}, {1: m.leader.x, 2: 150, 3: 100}
+    for i in m.plant:
+        b = m.plant[i]
+        b.q = pyo.Var(bounds=(0, None))
+        b.limit = pyo.Constraint(expr=b.q <= capacity[i])
+        b.profit = pyo.Objective(expr=(m.price - cost[i]) * b.q, sense=pyo.maximize)
+    m.balance = pyo.Constraint(expr=sum(m.plant[i].q for i in m.plant) == 200)
+    profit = 8760 * (m.price - 10) * m.plant[1].q - 40000 * m.leader.x
+    m.leader.profit = pyo.Objective(expr=profit, sense=pyo.maximize)
+    return order(m, m.leader)
