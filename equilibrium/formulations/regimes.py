@@ -13,7 +13,7 @@ may be a limit that is reached only if the followers' tie is broken in the leade
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -105,6 +105,32 @@ def explore(problem: LeaderProblem, most: int = 400, seconds: float = 20.0) -> E
     if open_ended:
         reason = "a regime in which the leader's payoff is not convex was not searched to the end"
     return Exploration(list(regimes.values()), not lost and not open_ended, reason, _since(began))
+
+
+def trace(problem: LeaderProblem, low: float, up: float, most: int = 2000) -> list[tuple[Regime, float, float]]:
+    """The regimes of a leader with one decision between low and up, in pieces (regime, from, to). Raises NotAFunction,
+    or RuntimeError where the followers' problem is not solved somewhere."""
+    scale = np.array([max(abs(low), abs(up), 1e-300)])
+    random = np.random.default_rng(0)
+    stack: list[tuple[float, float]] = [(low, up)]
+    found: list[tuple[Regime, float, float]] = []
+    while stack:
+        a, b = stack.pop()
+        if b - a <= 1e-12 * scale[0]:
+            if not found:
+                stack.append((a - scale[0], a + scale[0]))
+            continue
+        middle = np.array([0.5 * (a + b)])
+        wide = replace(problem, lower=np.array([a]), upper=np.array([b]))
+        regime = _regime_near(wide, middle, 0.5 * (b - a) / scale[0], scale, random)
+        if regime is None or len(found) > most:
+            raise NotAFunction("the followers' problem was not solved everywhere")
+        ends = regime.limit / regime.table[:, 0]
+        left = max(a, float(ends[regime.table[:, 0] < 0].max(initial=-np.inf)))
+        right = min(b, float(ends[regime.table[:, 0] > 0].min(initial=np.inf)))
+        found.append((regime, left, right))
+        stack += [(a, left), (right, b)]
+    return found
 
 
 def scales(problem: LeaderProblem) -> np.ndarray:
