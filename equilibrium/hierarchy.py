@@ -126,8 +126,8 @@ def split(game: Game) -> Hierarchy:
         if any(id(v) in mine for v in identify_variables(row.body, include_fixed=False)):
             raise Refused(
                 f"the limit {row.name} stands outside the players and holds Vars of leaders and of followers; say "
-                "whose it is by moving it onto a Block: on the leader's it is tested on what the followers answer, on a "
-                "follower's it limits that follower"
+                "whose it is by moving it onto a Block: on the leader's it is tested on what the followers answer, "
+                "on a follower's it limits that follower"
             )
     followers = Game(game.model, later, game.variables, game.pairs, game.equations, game.shared, owner, ahead)
     return Hierarchy(leaders, followers, ahead)

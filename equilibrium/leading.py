@@ -2,8 +2,9 @@
 
 With several leaders each in turn decides again, with the others' decisions held and all followers reacting, until
 nobody moves or an earlier profile returns. The certificate looks at the model as it was stated: the followers' answer
-is certified like any game; a leader's payoff is evaluated by Pyomo, compared with the best decision known and with seeded
-deviations after which the followers are solved again; its stationarity is computed from the problem's own arrays.
+is certified like any game; a leader's payoff is evaluated by Pyomo, compared with the best decision known and with
+seeded deviations after which the followers are solved again; its stationarity is computed from the problem's own
+arrays.
 """
 
 from __future__ import annotations

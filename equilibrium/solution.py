@@ -26,7 +26,7 @@ from .solvers import newton
 from .solvers.outcome import Outcome, Termination
 from .tolerances import FEASIBLE
 
-LEADING = ("leader", "regimes", "disjunctions", "homotopy")
+LEADING = ("leader", "regimes", "tracing", "disjunctions", "homotopy")
 FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches", *LEADING)
 SOLVERS = tuple(complementarity.SOLVERS)
 

@@ -1,10 +1,10 @@
 """Is a leader's decision stationary, and of which class? Computed from the problem's own arrays, never echoed from a
 solver.
 
-A pair of a follower's condition is *bi-active* where both its sides vanish. With multipliers nu (of z) and xi (of F) for
-those pairs a point is S-stationary if both have the right sign, M if both have or one is zero, C if their product is not
-negative, W otherwise (Scheel and Scholtes 2000). B-stationary: no branch of the bi-active pairs has a direction of
-descent; this is what a local optimum must be.
+A pair of a follower's condition is *bi-active* where both its sides vanish. With multipliers nu (of z) and xi (of F)
+for those pairs a point is S-stationary if both have the right sign, M if both have or one is zero, C if their product
+is not negative, W otherwise (Scheel and Scholtes 2000). B-stationary: no branch of the bi-active pairs has a direction
+of descent; this is what a local optimum must be.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ FLAT = 1e-8
 
 @dataclass(frozen=True)
 class Stationarity:
-    """``word``: S, M, C, W or none; ``descent``: the steepest relative descent found over all branches (0: B-stationary;
-    NaN: too many branches and not S); ``pairs``: how many pairs are bi-active."""
+    """``word``: S, M, C, W or none; ``descent``: the steepest relative descent found over all branches (0:
+    B-stationary; NaN: too many branches and not S); ``pairs``: how many pairs are bi-active."""
 
     word: str
     descent: float
@@ -84,7 +84,7 @@ class _Point:
     def _leader(self, problem: LeaderProblem, v: np.ndarray) -> None:
         """The leader's own active rows as (row >= 0) or (row = 0)."""
         value = problem.table @ v
-        size = np.maximum(np.abs(problem.table) @ np.abs(v), 1e-300)
+        size = np.maximum(np.abs(problem.table) @ np.maximum(np.abs(v), self.size), 1e-300)
         equal = problem.low == problem.up
         active = [
             (row, bool(same))

@@ -1,6 +1,7 @@
 """One leader over followers who react: which routes apply, and the best answer they give.
 
 * regimes: the reaction is affine piece by piece; all pieces are found and the leader's problem solved in each (exact).
+* tracing: the followers fall into separate markets, each reached through one number; bounded by HiGHS (exact).
 * disjunctions: where the leader's payoff is linear once the followers' conditions are used (HiGHS, audited big-M).
 * homotopy: Ipopt from several starts, polished and re-checked; local.
 """
@@ -19,7 +20,7 @@ from ..led import Led, Optimum
 from ..reactions import Reactions, reactions, response_kind
 from ..solvers import newton
 from ..tolerances import CONVEX, FEASIBLE, REGRET
-from . import regimes
+from . import regimes, tracing
 
 FEW = 3
 """With at most so many decisions all regimes are looked for."""
@@ -73,6 +74,13 @@ def _continuous(problem: LeaderProblem, formulation: str | None) -> Led:
             if formulation == "regimes":
                 raise Refused(f"regimes do not apply: {error}") from error
             tried = str(error)
+    if formulation in (None, "leader", "tracing"):
+        try:
+            return tracing.solve(problem)
+        except tracing.NotSeparable as error:
+            if formulation == "tracing":
+                raise Refused(f"tracing does not apply: {error}") from error
+            tried = "; ".join(filter(None, (tried, str(error))))
     raise Refused(f"no other route yet: {tried}")
 
 

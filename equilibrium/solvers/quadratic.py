@@ -231,7 +231,14 @@ def _convex(
         if not outcome.ok:
             return Minimum(best[:n], False, outcome.termination)
     x = best[:n] if least <= 1e-13 else _refined(hessian, gradient, *_rows(table, low, up, lower, upper), best[:n])
-    return Minimum(np.clip(x, lower, upper), True, Termination.SOLVED)
+    return Minimum(_snapped(x, lower, upper), True, Termination.SOLVED)
+
+
+def _snapped(x: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """x with what rounding leaves of a bound (1e-14 for zero) put there."""
+    near = 1e-12 * np.abs(x).max(initial=0.0)
+    x = np.where(np.abs(x - lower) <= near, lower, np.where(np.abs(x - upper) <= near, upper, x))
+    return np.clip(x, lower, upper)
 
 
 def _refined(
