@@ -80,6 +80,7 @@ def explore(problem: LeaderProblem, most: int = 400, seconds: float = 20.0) -> E
     """
     began = time.perf_counter()
     scale = scales(problem)
+    domain = _Domain(problem, scale)
     random = np.random.default_rng(0)
     stack = [_Piece(np.zeros((0, problem.count)), np.zeros(0))]
     regimes: dict[bytes, Regime] = {}
@@ -88,7 +89,7 @@ def explore(problem: LeaderProblem, most: int = 400, seconds: float = 20.0) -> E
         if len(regimes) > most or time.perf_counter() - began > seconds:
             return Exploration(list(regimes.values()), False, f"more than {len(regimes)} regimes", _since(began))
         piece = stack.pop()
-        centre, radius = _centre(problem, piece, scale)
+        centre, radius = domain.centre(piece)
         if centre is None or radius <= WIDTH:
             continue
         regime = _regime_near(problem, centre, radius, scale, random)
@@ -167,71 +168,61 @@ def own_rows(problem: LeaderProblem) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return problem.table[alone][:, :d], problem.low[alone], problem.up[alone]
 
 
-def _centre(problem: LeaderProblem, piece: _Piece, scale: np.ndarray) -> tuple[np.ndarray | None, float]:
-    """A point of the piece far from its facets at which the followers' rows can hold, and how far it is (scaled)."""
-    reaction, d = problem.reaction, problem.count
-    assert reaction.matrix is not None and reaction.vector is not None and reaction.slope is not None
-    n = reaction.size
-    moving = problem.upper > problem.lower
-    sign = signs(reaction)
-    keep = np.flatnonzero(~np.isnan(sign))
-    followers = sp.hstack([reaction.slope[keep] @ sp.diags_array(scale), reaction.matrix[keep]])
-    table, low, up = own_rows(problem)
-    own = table * scale
-    size = np.linalg.norm(own[:, moving], axis=1) if table.size else np.zeros(0)
-    rows = sp.vstack(
-        [
-            sp.hstack([sp.csr_array(piece.table), sp.csr_array((len(piece.limit), n)), np.ones((len(piece.limit), 1))]),
-            sp.hstack([sp.csr_array(own), sp.csr_array((len(own), n)), -size[:, None]]) if len(own) else None,
-            sp.hstack([sp.csr_array(-own), sp.csr_array((len(own), n)), -size[:, None]]) if len(own) else None,
-            sp.hstack([followers, sp.csr_array((len(keep), 1))]),
-            # r <= distance to the bounds of x
-            sp.hstack([sp.eye_array(d), sp.csr_array((d, n)), np.where(moving, -1.0, 0.0)[:, None]]),
-            sp.hstack([sp.eye_array(d), sp.csr_array((d, n)), np.where(moving, 1.0, 0.0)[:, None]]),
-        ],
-        format="csr",
-    )
-    least = -reaction.vector[keep]
-    equal = up == low if len(own) else np.zeros(0, dtype=bool)
-    if len(own):  # an equality among x leaves no interior: it is required, without a radius
-        rows = sp.csr_array(rows)
-        rows = rows.tolil()
-        for k in np.flatnonzero(equal):
-            rows[len(piece.limit) + k, d + n] = 0.0
-            rows[len(piece.limit) + len(own) + k, d + n] = 0.0
-        rows = rows.tocsr()
-    row_lower = np.concatenate(
-        [
-            np.full(len(piece.limit), -np.inf),
-            low,
-            -up,
-            np.where(sign[keep] >= 0, least, -np.inf),
-            problem.lower / scale,
-            np.full(d, -np.inf),
-        ]
-    )
-    row_upper = np.concatenate(
-        [
-            piece.limit,
-            np.full(2 * len(own), np.inf),
-            np.where(sign[keep] <= 0, least, np.inf),
-            np.full(d, np.inf),
-            problem.upper / scale,
-        ]
-    )
-    programme = highs.Programme(
-        sp.csc_array((d + n + 1, d + n + 1)),
-        np.concatenate([np.zeros(d + n), [-1.0]]),
-        sp.csr_array(rows),
-        row_lower,
-        row_upper,
-        np.concatenate([problem.lower / scale, reaction.lower, [0.0]]),
-        np.concatenate([problem.upper / scale, reaction.upper, [1.0]]),
-    )
-    v, _, outcome = highs.minimise(programme)
-    if not outcome.ok:
-        return None, 0.0
-    return v[:d] * scale, float(v[-1])
+class _Domain:
+    """What limits x whatever piece is looked at: the leader's own rows, and the followers' rows that must hold.
+
+    Columns (x / scale, z, r); the last is the distance to the limits, to be made as large as can be.
+    """
+
+    def __init__(self, problem: LeaderProblem, scale: np.ndarray) -> None:
+        reaction, d, n = problem.reaction, problem.count, problem.reaction.size
+        assert reaction.matrix is not None and reaction.vector is not None and reaction.slope is not None
+        self.d, self.scale = d, scale
+        moving = problem.upper > problem.lower
+        sign = signs(reaction)
+        keep = np.flatnonzero(~np.isnan(sign))
+        table, low, up = own_rows(problem)
+        own = table * scale
+        equal = low == up  # an equality among x leaves no interior: it is required, without a distance
+        size = np.where(equal, 0.0, np.linalg.norm(own[:, moving], axis=1))
+        followers = np.hstack([reaction.slope.toarray()[keep] * scale, reaction.matrix.toarray()[keep]])
+        eye = np.eye(d)
+        floor, ceiling = problem.lower / scale, problem.upper / scale
+        none, far = np.zeros((d, n)), np.full(d, np.inf)
+        least = -reaction.vector[keep]
+        self.rows = np.vstack(
+            [
+                np.hstack([own, np.zeros((len(own), n)), -size[:, None]]),
+                np.hstack([-own, np.zeros((len(own), n)), -size[:, None]]),
+                np.hstack([followers, np.zeros((len(keep), 1))]),
+                np.hstack([eye, none, np.where(moving, -1.0, 0.0)[:, None]]),
+                np.hstack([eye, none, np.where(moving, 1.0, 0.0)[:, None]]),
+            ]
+        )
+        self.low = np.concatenate([low, -up, np.where(sign[keep] >= 0, least, -np.inf), floor, -far])
+        self.up = np.concatenate(
+            [np.full(2 * len(own), np.inf), np.where(sign[keep] <= 0, least, np.inf), far, ceiling]
+        )
+        self.lower = np.concatenate([floor, reaction.lower, [0.0]])
+        self.upper = np.concatenate([ceiling, reaction.upper, [1.0]])
+
+    def centre(self, piece: _Piece) -> tuple[np.ndarray | None, float]:
+        """A point of the piece far from its limits at which the followers' rows can hold, and how far (scaled)."""
+        m = len(self.lower)
+        cuts = np.zeros((len(piece.limit), m))
+        cuts[:, : self.d] = piece.table
+        cuts[:, -1] = 1.0
+        programme = highs.Programme(
+            sp.csc_array((m, m)),
+            -np.eye(m)[-1],
+            sp.csr_array(np.vstack([cuts, self.rows])),
+            np.concatenate([np.full(len(cuts), -np.inf), self.low]),
+            np.concatenate([piece.limit, self.up]),
+            self.lower,
+            self.upper,
+        )
+        v, _, outcome = highs.minimise(programme)
+        return (v[: self.d] * self.scale, float(v[-1])) if outcome.ok else (None, 0.0)
 
 
 def _regime_near(

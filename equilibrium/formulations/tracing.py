@@ -165,7 +165,7 @@ def _own_curve(base: np.ndarray, weight: np.ndarray) -> float:
     if not used.size:
         return 0.0
     part = base[np.ix_(used, used)] / np.outer(weight[used], weight[used])
-    return float(part.flat[0]) if part.size > 1 and np.ptp(part) <= 1e-12 * np.abs(part).max() else 0.0
+    return float(part.flat[0]) if np.ptp(part) <= 1e-12 * np.abs(part).max() else 0.0
 
 
 def _box(problem: LeaderProblem) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:

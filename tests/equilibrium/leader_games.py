@@ -40,7 +40,7 @@ def bilevel(x, y, upper, lower, leader_rows=(), follower_rows=(), senses=(pyo.mi
     return order(m, m.leader)
 
 
-def storage(A1, A2, Z1, Z2, B, K, F, I, N, owner="merchant"):  # noqa: E741, N803: the symbols of the source
+def storage(A1, A2, Z1, Z2, B, K, F, I, N, owner="merchant"):  # noqa: E741
     """Two-period storage of size k (all discharged in period 2) before N Cournot generators."""
     m = pyo.ConcreteModel()
     m.storage = pyo.Block()
@@ -84,3 +84,46 @@ def pool(price_bounds=(None, None)) -> pyo.ConcreteModel:
     profit = 8760 * (m.price - 10) * m.plant[1].q - 40000 * m.leader.x
     m.leader.profit = pyo.Objective(expr=profit, sense=pyo.maximize)
     return order(m, m.leader)
+
+
+LOAD = (21.5, 20.6, 20.0, 19.7, 19.8, 20.6, 22.6, 25.4, 27.4, 28.2, 28.6, 28.8)
+LOAD += (28.7, 28.3, 27.9, 27.8, 28.4, 30.1, 32.0, 32.6, 31.4, 29.0, 26.2, 23.6)
+PRICE = (38, 35, 33, 32, 33, 36, 45, 58, 66, 65, 62, 60, 57, 54, 53, 55, 62, 78, 96, 102, 90, 70, 55, 45)
+FIRMS = ((14, 0.9, 11), (20, 1.2, 9), (26, 1.6, 8), (40, 2.5, 6))
+
+
+def day(hours=range(24), owner="merchant", power=6.0, efficiency=0.85) -> pyo.ConcreteModel:
+    """A storage investor before four Cournot generators in every hour of a day (load in GW, price in $/MWh, elasticity
+    0.5 at the reference point)."""
+    H = list(hours)
+    slope = {h: PRICE[h] / (0.5 * LOAD[h]) for h in H}
+    intercept = {h: 3 * PRICE[h] for h in H}
+    m = pyo.ConcreteModel()
+    m.storage = s = pyo.Block()
+    s.charge, s.discharge = pyo.Var(H, bounds=(0, power)), pyo.Var(H, bounds=(0, power))
+    s.level, s.P, s.E = pyo.Var(H, bounds=(0, None)), pyo.Var(bounds=(0, power)), pyo.Var(bounds=(0, 6 * power))
+    before = dict(zip(H, [H[-1], *H[:-1]], strict=True))
+    s.cycle = pyo.Constraint(
+        H, rule=lambda b, h: b.level[h] == b.level[before[h]] + efficiency * b.charge[h] - b.discharge[h]
+    )
+    s.rated = pyo.Constraint(H, [0, 1], rule=lambda b, h, i: (b.charge[h] if i else b.discharge[h]) <= b.P)
+    s.room = pyo.Constraint(H, rule=lambda b, h: b.level[h] <= b.E)
+    m.firm = pyo.Block(range(len(FIRMS)))
+    for i, (_, _, cap) in enumerate(FIRMS):
+        m.firm[i].g = pyo.Var(H, bounds=(0, cap))
+    injection = {h: s.discharge[h] - s.charge[h] for h in H}
+    q = {h: injection[h] + sum(m.firm[i].g[h] for i in m.firm) for h in H}
+    price = {h: intercept[h] - slope[h] * q[h] for h in H}
+    for i, (b, c, _) in enumerate(FIRMS):
+        g = m.firm[i].g
+        m.firm[i].profit = pyo.Objective(
+            expr=sum((price[h] - b) * g[h] - c * g[h] ** 2 / 2 for h in H), sense=pyo.maximize
+        )
+    invested = 2 * s.P + 14 * s.E + 4 * s.P**2 / 2
+    if owner == "merchant":
+        gain = sum(injection[h] * price[h] for h in H)
+    else:
+        spent = sum(b * m.firm[i].g[h] + c * m.firm[i].g[h] ** 2 / 2 for i, (b, c, _) in enumerate(FIRMS) for h in H)
+        gain = sum(intercept[h] * q[h] - slope[h] * q[h] ** 2 / 2 for h in H) - spent
+    s.gain = pyo.Objective(expr=gain - invested, sense=pyo.maximize)
+    return order(m, m.storage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -258,7 +260,7 @@ def test_two_leaders_and_two_followers():
 
 
 def test_leaders_that_never_settle_are_said_to_cycle():
-    """One leader wants the followers' sum matched, the other wants it missed: no pure equilibrium (matching pennies)."""
+    """One leader wants the followers' sum matched, the other missed: no pure equilibrium (matching pennies)."""
     m = pyo.ConcreteModel()
     m.leader, m.follower = pyo.Block([1, 2]), pyo.Block()
     for i in (1, 2):
@@ -335,7 +337,7 @@ def brute(A, Z, b, c, G, own, value):
 
     grid = np.linspace(-20, 30, 101)
     best = max(profit(s) for s in grid)
-    for low, up in zip(grid, grid[1:], strict=False):
+    for low, up in pairwise(grid):
         if max(profit(low), profit(up)) > best - 0.2 * abs(best) - 20:
             best = max(
                 best,
