@@ -9,17 +9,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCKS = [
-    pytest.param(page, code, id=f"{page.relative_to(ROOT)}-{k}")
-    for page in PAGES
-    for k, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
-]
 
 
-@pytest.mark.parametrize(("page", "code"), BLOCKS)
-def test_code_runs(page, code, monkeypatch, tmp_path, capsys):
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_runs_from_top_to_bottom(page, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    exec(compile(code, str(page), "exec"), {"__name__": "documentation"})
+    names = {"__name__": "documentation"}
+    for code in blocks(page):
+        exec(compile(code, str(page), "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
