@@ -42,8 +42,15 @@ class Reader:
         self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(self.variables, {}, None))
 
     def read(self, expression: Any, what: str) -> QuadraticRepn:
-        """Linear and quadratic terms by id of the Vars. Raises NotAffine, naming ``what``, if there are others."""
-        kind = self.visitor.walk_expression(expression)
+        """Linear and quadratic terms by id of the Vars. Raises NotAffine, naming ``what``, if there are others, and
+        Refused where it has no finite value (a division by zero)."""
+        try:
+            kind = self.visitor.walk_expression(expression)
+        except (ZeroDivisionError, NameError) as error:  # Pyomo trips over its own report of a division by zero
+            raise Refused(
+                f"{what} divides by zero; a demand without slope has no inverse, and firms that set quantities against "
+                "it could ask any price"
+            ) from error
         if kind.nonlinear is not None:
             raise NotAffine(what)
         return kind

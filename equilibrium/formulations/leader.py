@@ -174,6 +174,12 @@ def _ties(
                 ends.setdefault(end, _answer(problem, regime, np.array([end])))
     for end, answer in ends.items():
         found = reactions(problem, np.array([end]), answer)
+        if np.isneginf(found.least):
+            names = ", ".join(name for name, a, b in found.ranges if not np.isfinite(b - a))
+            raise Infeasible(
+                f"{problem.player.name} can gain without limit: at its decision {end:.6g} the followers leave {names} "
+                "open; look for a missing price cap, value of lost load or slope of demand"
+            )
         allowed = not problem.excess(np.concatenate([[end], found.best])).max(initial=0.0) > FEASIBLE
         if allowed and found.least < min(spread.least, limit) - REGRET * abs(limit):
             x, z, spread = np.array([end]), found.best, found

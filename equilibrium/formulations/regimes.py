@@ -89,10 +89,10 @@ def explore(problem: LeaderProblem, most: int = 400, seconds: float = 20.0) -> E
         if len(regimes) > most or time.perf_counter() - began > seconds:
             return Exploration(list(regimes.values()), False, f"more than {len(regimes)} regimes", _since(began))
         piece = stack.pop()
-        centre, radius = domain.centre(piece)
+        centre, radius = domain.centre(piece, random)
         if centre is None or radius <= WIDTH:
             continue
-        regime = _regime_near(problem, centre, radius, scale, random)
+        regime = _regime_near(problem, centre, 0.25 * radius, scale, random)
         if regime is None:
             lost += 1
             continue
@@ -206,7 +206,7 @@ class _Domain:
         self.lower = np.concatenate([floor, reaction.lower, [0.0]])
         self.upper = np.concatenate([ceiling, reaction.upper, [1.0]])
 
-    def centre(self, piece: _Piece) -> tuple[np.ndarray | None, float]:
+    def centre(self, piece: _Piece, random: np.random.Generator) -> tuple[np.ndarray | None, float]:
         """A point of the piece far from its limits at which the followers' rows can hold, and how far (scaled)."""
         m = len(self.lower)
         cuts = np.zeros((len(piece.limit), m))
@@ -222,7 +222,26 @@ class _Domain:
             self.upper,
         )
         v, _, outcome = highs.minimise(programme)
-        return (v[: self.d] * self.scale, float(v[-1])) if outcome.ok else (None, 0.0)
+        if not outcome.ok:
+            return None, 0.0
+        return self._inward(programme, v, random) * self.scale, float(v[-1])
+
+    def _inward(self, programme: highs.Programme, v: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """The mean of the centre and of what lies far from it along a random line, where the followers' rows hold too:
+        the centre itself may lie at the end of what the followers can answer."""
+        d, far = self.d, 10 * (1 + np.abs(v[: self.d]))
+        lower, upper = programme.lower.copy(), programme.upper.copy()
+        lower[:d], upper[:d] = np.maximum(lower[:d], v[:d] - far), np.minimum(upper[:d], v[:d] + far)
+        lower[-1] = 0.25 * v[-1]
+        aim = np.zeros(len(v))
+        aim[:d] = random.normal(size=d)
+        points = [v[:d]]
+        for sign in (1.0, -1.0):
+            ends = replace(programme, gradient=sign * aim, lower=lower, upper=upper)
+            x, _, outcome = highs.minimise(ends)
+            if outcome.ok:
+                points.append(x[:d])
+        return np.average(points, axis=0, weights=[2.0, *np.ones(len(points) - 1)])
 
 
 def _regime_near(
@@ -281,14 +300,14 @@ def _regime(
         small = singular <= 1e-11 * singular[0]
         if small.any():
             loose = right[small]
-            if np.abs(loose[:, problem.seen[inside]]).max(initial=0.0) > 1e-8:
-                raise NotAFunction(
-                    "the followers' reaction is not unique: " + ", ".join(_most_loose(reaction, inside, loose))
-                )
             if np.abs(left[:, small].T @ (slope[inside] * row[:, None])).max(initial=0.0) > 1e-9 * max(
                 np.abs(slope[inside]).max(initial=0.0), 1e-300
             ):
                 return None  # the pattern holds at this x only
+            if np.abs(loose[:, problem.seen[inside]]).max(initial=0.0) > 1e-8:
+                raise NotAFunction(
+                    "the followers' reaction is not unique: " + ", ".join(_most_loose(reaction, inside, loose))
+                )
             inverse = right[~small].T @ np.diag(1 / singular[~small]) @ left[:, ~small].T
         else:
             inverse = right.T @ np.diag(1 / singular) @ left.T
