@@ -163,13 +163,13 @@ def _with_leaders(answer: Answer, found: Leading) -> Certificate:
     if not (below.ok and all(check.passed for check in checks)):
         cycling = answer.outcome.termination is Termination.CYCLING
         wrong = ", ".join(check.name for check in checks if not check.passed) or "the followers"
-        scope = answer.outcome.message if cycling else f"fails for {wrong}"
+        scope = f"fails for {wrong}" if answer.outcome.ok else answer.outcome.message
         return Certificate(CYCLING if cycling else UNCERTIFIED, scope, checks, uniqueness, warnings)
     local = [led.reason for led in found.led if not led.proved]
     if local or below.verdict == LOCAL:
         scope = f"{local[0]}; no bound proves it" if local else below.scope
         return Certificate(LOCAL, scope, checks, uniqueness, warnings)
-    return Certificate(CERTIFIED, f"global: {found.led[0].reason}", checks, uniqueness, warnings)
+    return Certificate(CERTIFIED, f"global: {answer.outcome.message}", checks, uniqueness, warnings)
 
 
 def _among_branches(candidates: Sequence[Candidate]) -> Uniqueness:

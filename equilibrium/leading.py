@@ -38,8 +38,11 @@ SAMPLES = 24
 @dataclass(frozen=True)
 class Leading:
     """The leaders' side of an answer: order of moves, followers' conditions with the leaders' decisions as symbols, and
-    what each leader's last search found. ``gap``: the largest gain (relative to the payoff) a leader still had in the
-    last round; ``profiles``: the decisions of the rounds of a cycle, empty where there is none."""
+    what each leader's last search found.
+
+    gap: the largest gain (relative to the payoff) a leader still had in the last round (infinite where there was only
+    one); profiles: the decisions of the rounds of a cycle, empty where there is none.
+    """
 
     game: Game
     hierarchy: Hierarchy
@@ -77,7 +80,7 @@ def _turns(
     """Leaders in turn. SOLVED where a round moves nobody, CYCLING where an earlier profile returns, LIMIT otherwise."""
     seen = [x.copy()]
     found: list[Led] = []
-    gap, termination, message, cycle = np.inf, Termination.LIMIT, f"not settled after {ROUNDS} rounds", seen[:0]
+    gap, termination, message, cycle = np.inf, Termination.LIMIT, "", seen[:0]
     for count in range(1, ROUNDS + 1):
         before, found, gap = x.copy(), [], 0.0
         for which, own in enumerate(hierarchy.parts):
@@ -88,18 +91,28 @@ def _turns(
             found.append(led)
         size = max(float(np.abs(x).max(initial=0.0)), 1e-300)
         if np.abs(x - before).max(initial=0.0) <= 1e-11 * size:
-            termination, message = Termination.SOLVED, f"nobody moved in round {count}"
+            termination = Termination.SOLVED
+            message = f"leaders in turn: nobody moved in round {count}, best-response gap {gap:.1e}; {found[0].reason}"
             break
         near = [k for k, old in enumerate(seen) if np.abs(old - x).max() <= 1e-9 * size]
         if near and np.abs(x - before).max() > 1e-6 * size:
             cycle = seen[near[-1] :]
             termination = Termination.CYCLING
-            message = f"the decisions of round {near[-1]} return in round {count}"
+            message = f"leaders in turn: round {count} returns to round {near[-1]}; {_ranges(hierarchy, cycle)}"
             break
         seen.append(x.copy())
+    if termination is Termination.LIMIT:
+        message = f"undecided: leaders in turn did not settle in {ROUNDS} rounds, best-response gap {gap:.1e}"
     z = found[-1].z
     result = Leading(game, hierarchy, reaction, tuple(found), gap, tuple(cycle))
     return x, z, result, _outcome(termination, message, began, count)
+
+
+def _ranges(hierarchy: Hierarchy, cycle: list[np.ndarray]) -> str:
+    """The range of every decision over a cycle, in words (the first few)."""
+    low, up = np.min(cycle, axis=0), np.max(cycle, axis=0)
+    told = [f"{v.name} from {a:.6g} to {b:.6g}" for v, a, b in zip(hierarchy.x, low, up, strict=True) if b > a]
+    return ", ".join(told[:6]) + (" ..." if len(told) > 6 else "")
 
 
 def _gain(problem: LeaderProblem, x: np.ndarray, led: Led) -> float:

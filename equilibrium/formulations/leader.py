@@ -33,7 +33,25 @@ def solve(problem: LeaderProblem, formulation: str | None = None) -> Led:
     """The best decision found, with what is proved about it. Raises Infeasible, Refused."""
     began = time.perf_counter()
     found = _whole(problem, formulation) if problem.whole.any() else _continuous(problem, formulation)
+    if found.reactions is None:
+        found = _with_ties(problem, found)
     return replace(found, seconds=time.perf_counter() - began)
+
+
+def _with_ties(problem: LeaderProblem, found: Led) -> Led:
+    """What ties of the followers do at the decision found, where their answers form a convex set."""
+    kind = response_kind(problem)
+    if kind.settled or not kind.single:
+        return found
+    spread = reactions(problem, found.x, found.z)
+    if spread.settled:
+        return replace(found, reactions=spread)
+    sense = problem.player.sign
+    note = (
+        f"the followers' answer to this decision is not unique; {problem.player.name} gets from "
+        f"{sense * spread.most:.10g} to {sense * spread.least:.10g} as they break ties"
+    )
+    return replace(found, reactions=spread, notes=(*found.notes, note))
 
 
 def _whole(problem: LeaderProblem, formulation: str | None) -> Led:
