@@ -37,6 +37,7 @@ from .tolerances import DISTANCE, FEASIBLE, REGRET, RESIDUAL
 from .uniqueness import NOT_PROVED, Uniqueness, examine
 
 CERTIFIED, LOCAL, RULE, UNCERTIFIED, CYCLING = "certified", "certified, local", "rule", "uncertified", "cycling"
+NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,14 @@ def _with_leaders(answer: Answer, found: Leading) -> Certificate:
         wrong = ", ".join(check.name for check in checks if not check.passed) or "the followers"
         scope = f"fails for {wrong}" if answer.outcome.ok else answer.outcome.message
         return Certificate(CYCLING if cycling else UNCERTIFIED, scope, checks, uniqueness, warnings)
+    if not all(led.attained for led in found.led):
+        return Certificate(
+            NONE,
+            "no best decision: " + "; ".join(n for led in found.led for n in led.notes),
+            checks,
+            uniqueness,
+            warnings,
+        )
     local = [led.reason for led in found.led if not led.proved]
     if local or below.verdict == LOCAL:
         scope = f"{local[0]}; no bound proves it" if local else below.scope

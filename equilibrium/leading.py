@@ -57,16 +57,16 @@ class Leading:
 
 
 def decide(
-    game: Game, hierarchy: Hierarchy, reaction: MixedComplementarity, formulation: str | None
+    game: Game, hierarchy: Hierarchy, reaction: MixedComplementarity, formulation: str | None, ties: str
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
     """(the leaders' decisions, the followers' answer, what was found, outcome)."""
     began = time.perf_counter()
     x = current(hierarchy.x)
     if len(hierarchy.leaders) == 1:
-        led = leader.solve(leader_problem(hierarchy, 0, x, reaction), formulation)
+        led = leader.solve(leader_problem(hierarchy, 0, x, reaction), formulation, ties)
         found = Leading(game, hierarchy, reaction, (led,))
         return led.x, led.z, found, _outcome(Termination.SOLVED, led.reason, began, led.starts)
-    return _turns(game, hierarchy, reaction, formulation, x, began)
+    return _turns(game, hierarchy, reaction, formulation, ties, x, began)
 
 
 def _turns(
@@ -74,6 +74,7 @@ def _turns(
     hierarchy: Hierarchy,
     reaction: MixedComplementarity,
     formulation: str | None,
+    ties: str,
     x: np.ndarray,
     began: float,
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
@@ -85,7 +86,7 @@ def _turns(
         before, found, gap = x.copy(), [], 0.0
         for which, own in enumerate(hierarchy.parts):
             problem = leader_problem(hierarchy, which, x, reaction)
-            led = leader.solve(problem, formulation)
+            led = leader.solve(problem, formulation, ties)
             gap = max(gap, _gain(problem, x[own], led) if count > 1 else np.inf)
             x[own] = led.x
             found.append(led)

@@ -23,6 +23,8 @@ from .solvers.outcome import Termination
 from .tolerances import CONVEX
 from .uniqueness import p_matrix
 
+_NOTHING = np.zeros(0)
+
 SETTLED = 1e-7
 """A range narrower than this, relative to the size of the column's family, is one value."""
 
@@ -49,6 +51,8 @@ class Reactions:
 def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions:
     """The range of the leader's payoff over all answers to x, of which z is one. The followers must be monotone."""
     answers = _Answers(problem.reaction.at(x), z)
+    d = problem.count
+    rows, shift = problem.table[:, d:], problem.table[:, :d] @ x
     seen = np.flatnonzero(problem.seen)
     column = problem.reaction.scales(z)[0]
     ranges = {int(k): answers.range(int(k)) for k in seen}
@@ -57,7 +61,6 @@ def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions
     told = tuple((problem.reaction.names[k], *ranges[k]) for k in moving)
     if not moving:
         return Reactions(value, value, z, z)
-    d = problem.count
     base = np.concatenate([x, z])
     base[[d + k for k in moving]] = 0.0
     slope = problem.cost.slope(base)[d:]
@@ -66,7 +69,9 @@ def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions
         return Reactions(np.nan, np.nan, z, z, told)
     aim = np.zeros(len(z))
     aim[moving] = slope[moving]
-    best, worst = answers.extreme(aim), answers.extreme(-aim)
+    # Ties that go the leader's way also respect its own constraints.
+    best = answers.extreme(aim, sp.csr_array(rows), problem.low - shift, problem.up - shift)
+    worst = answers.extreme(-aim)
     if best is None or worst is None:
         return Reactions(-np.inf if best is None else value, np.inf if worst is None else value, z, z, told)
     return Reactions(
@@ -194,15 +199,22 @@ class _Answers:
         self.lower = np.concatenate([mcp.lower, np.zeros(2 * n)])
         self.upper = np.concatenate([mcp.upper, np.where(low, np.inf, 0.0), np.where(up, np.inf, 0.0)])
 
-    def extreme(self, aim: np.ndarray) -> np.ndarray | None:
-        """The answer with the least aim'z; None where there is no least one."""
+    def extreme(
+        self,
+        aim: np.ndarray,
+        rows: sp.csr_array | None = None,
+        low: np.ndarray = _NOTHING,
+        up: np.ndarray = _NOTHING,
+    ) -> np.ndarray | None:
+        """The answer with the least aim'z (among those with low <= rows z <= up); None where there is no least one."""
         n = len(self.z)
+        own = sp.csr_array((0, n)) if rows is None else rows
         programme = highs.Programme(
             sp.csc_array((3 * n, 3 * n)),
             np.concatenate([aim, np.zeros(2 * n)]),
-            self.rows,
-            self.right,
-            self.right,
+            sp.csr_array(sp.vstack([self.rows, sp.hstack([own, sp.csr_array((own.shape[0], 2 * n))])])),
+            np.concatenate([self.right, low]),
+            np.concatenate([self.right, up]),
             self.lower,
             self.upper,
         )

@@ -18,6 +18,7 @@ from .certificate import Answer, Certificate, certify
 from .conditions import NotAffine, affine
 from .errors import DataError, Fault, Infeasible, Refused
 from .formulations import best_response, complementarity, potential
+from .formulations.ties import OPTIMISTIC
 from .hierarchy import split
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
@@ -92,13 +93,15 @@ def solve(
     formulation: str | None = None,
     solver: str | None = None,
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None = None,
+    ties: str = OPTIMISTIC,
 ) -> Solution:
     """Find an equilibrium of ``model`` and certify it.
 
     model: any ConcreteModel whose Blocks with an Objective are players. Only the values of its Vars change.
     formulation: one of FORMULATIONS; chosen by what the conditions allow if not given. solver: one of SOLVERS, for
     the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
-    optimum. Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such
+    optimum. ties: 'optimistic' or 'pessimistic', how followers with several answers break ties, seen from the leader.
+    Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such
     route).
     """
     check_route(formulation, solver)
@@ -106,7 +109,7 @@ def solve(
     game = find_game(model)
     sorting = time.perf_counter() - began
     if len(game.stages) > 1:
-        answer, seconds = _by_leaders(game, formulation)
+        answer, seconds = _by_leaders(game, formulation, ties)
     elif formulation in LEADING:
         raise Refused(f"the formulation '{formulation}' is for leaders; this model declares no order of moves")
     elif branches_of is not None and formulation in (None, "branches"):
@@ -212,7 +215,7 @@ def _refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
             )
 
 
-def _by_leaders(game: Game, formulation: str | None) -> tuple[Answer, dict[str, float]]:
+def _by_leaders(game: Game, formulation: str | None, ties: str) -> tuple[Answer, dict[str, float]]:
     if formulation not in (None, *LEADING):
         raise Refused(f"the formulation '{formulation}' is for players who move together; here some move first")
     began = time.perf_counter()
@@ -221,7 +224,7 @@ def _by_leaders(game: Game, formulation: str | None) -> tuple[Answer, dict[str, 
     _refuse_concave(hierarchy.followers, reaction)
     derived = time.perf_counter() - began
     began = time.perf_counter()
-    x, z, found, outcome = leading.decide(game, hierarchy, reaction, formulation)
+    x, z, found, outcome = leading.decide(game, hierarchy, reaction, formulation, ties)
     for variable, value in zip(hierarchy.x, x, strict=True):
         variable.set_value(float(value), skip_validation=True)
     answer = Answer(

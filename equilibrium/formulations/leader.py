@@ -17,10 +17,10 @@ import numpy as np
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
 from ..led import Led, Optimum
-from ..reactions import Reactions, reactions, response_kind
-from ..solvers import newton
-from ..tolerances import CONVEX, FEASIBLE, REGRET
+from ..reactions import reactions, response_kind
+from ..tolerances import CONVEX, REGRET
 from . import regimes, tracing
+from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 
 FEW = 3
 """With at most so many decisions all regimes are looked for."""
@@ -29,10 +29,15 @@ WHOLE = 2000
 """At most so many combinations of whole numbers are tried one by one."""
 
 
-def solve(problem: LeaderProblem, formulation: str | None = None) -> Led:
-    """The best decision found, with what is proved about it. Raises Infeasible, Refused."""
+def solve(problem: LeaderProblem, formulation: str | None = None, ties: str = OPTIMISTIC) -> Led:
+    """The best decision found, with what is proved about it. ties: which way the followers break them, one of TIES.
+
+    Raises Infeasible, Refused.
+    """
+    check_ties(ties)
     began = time.perf_counter()
-    found = _whole(problem, formulation) if problem.whole.any() else _continuous(problem, formulation)
+    route = _whole if problem.whole.any() else _continuous
+    found = route(problem, formulation, ties)
     if found.reactions is None:
         found = _with_ties(problem, found)
     return replace(found, seconds=time.perf_counter() - began)
@@ -54,7 +59,7 @@ def _with_ties(problem: LeaderProblem, found: Led) -> Led:
     return replace(found, reactions=spread, notes=(*found.notes, note))
 
 
-def _whole(problem: LeaderProblem, formulation: str | None) -> Led:
+def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
     """Whole-numbered decisions one combination at a time."""
     columns = np.flatnonzero(problem.whole)
     low, up = np.ceil(problem.lower[columns] - 1e-9), np.floor(problem.upper[columns] + 1e-9)
@@ -68,7 +73,7 @@ def _whole(problem: LeaderProblem, formulation: str | None) -> Led:
     bound, reasons = np.inf, []
     for values in product(*(np.arange(a, b + 1) for a, b in zip(low, up, strict=True))):
         try:
-            found = _continuous(problem.hold(np.array(values), columns), formulation)
+            found = _continuous(problem.hold(np.array(values), columns), formulation, ties)
         except Infeasible as error:
             reasons.append(str(error))
             continue
@@ -82,16 +87,21 @@ def _whole(problem: LeaderProblem, formulation: str | None) -> Led:
     return replace(best, bound=bound, reason=f"{best.reason}, for each of {count:g} combinations of whole numbers")
 
 
-def _continuous(problem: LeaderProblem, formulation: str | None) -> Led:
+def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
     moving = int((problem.lower < problem.upper).sum())
     tried = ""
     if formulation == "regimes" or (formulation in (None, "leader") and moving <= FEW):
         try:
-            return _by_regimes(problem)
+            return _by_regimes(problem, ties)
         except (regimes.NotAFunction, Unsettled) as error:
             if formulation == "regimes":
                 raise Refused(f"regimes do not apply: {error}") from error
             tried = str(error)
+    if ties == PESSIMISTIC and not response_kind(problem).settled:
+        raise Refused(
+            f"pessimistic answers are available where a leader has one continuous decision; {problem.player.name} has "
+            f"{moving}, or: {tried}"
+        )
     if formulation in (None, "leader", "tracing"):
         try:
             return tracing.solve(problem)
@@ -106,7 +116,7 @@ class Unsettled(Exception):
     """A route found something but cannot vouch for it."""
 
 
-def _by_regimes(problem: LeaderProblem) -> Led:
+def _by_regimes(problem: LeaderProblem, ties: str) -> Led:
     kind = response_kind(problem)
     if not kind.single:
         raise Unsettled(f"the followers may have several separate answers ({kind.reason})")
@@ -120,18 +130,21 @@ def _by_regimes(problem: LeaderProblem) -> Led:
         _nothing(problem, found)
     best = min(solved, key=_cost)
     assert best.found is not None and best.found.x is not None
-    x = best.found.x
-    z = _answer(problem, best, x)
-    spread = None
-    notes: list[str] = []
-    if not kind.settled:
-        x, z, spread, notes = _ties(problem, solved, best, x, z)
+    x, spread, attained, proved = best.found.x, None, True, found.complete
+    notes: tuple[str, ...] = ()
+    if kind.settled:
+        z = answer_in(problem, best, x)
+    else:
+        broken = break_ties(problem, solved, best, ties)
+        x, z, spread, attained = broken.x, broken.z, broken.spread, broken.attained
+        proved = proved and broken.judged
+        notes = (broken.note,) if broken.note else ()
     cost = problem.cost(np.concatenate([x, z]))
-    bound = min(cost, _cost(best)) if found.complete else -np.inf
+    bound = min(cost, _cost(best)) if proved else -np.inf
     reason = f"{found.reason} {'cover all its decisions' if found.complete else '(not all)'}; {kind.reason}"
     optima = _distinct([Optimum(r.found.x, _cost(r)) for r in solved if r.local])  # type: ignore[union-attr, arg-type]
     alone = found.complete and _alone(problem, solved, x, cost)
-    return Led(x, z, cost, bound, "regimes", reason, optima, len(found.regimes), 0.0, spread, alone, tuple(notes))
+    return Led(x, z, cost, bound, "regimes", reason, optima, len(found.regimes), 0.0, spread, alone, attained, notes)
 
 
 def _alone(problem: LeaderProblem, solved: list[regimes.Regime], x: np.ndarray, cost: float) -> bool:
@@ -168,49 +181,6 @@ def _nothing(problem: LeaderProblem, found: regimes.Exploration) -> None:
         f"whatever {problem.player.name} decides, the followers' answer breaks its own constraints ({names}); they are "
         "tested on that answer, not moved into the followers' problems"
     )
-
-
-def _answer(problem: LeaderProblem, regime: regimes.Regime, x: np.ndarray) -> np.ndarray:
-    z = np.clip(regime.response @ x + regime.offset, problem.reaction.lower, problem.reaction.upper)
-    reaction = problem.reaction.at(x)
-    return z if reaction.error(z) <= 1e-13 else newton.polish(reaction, z)
-
-
-def _ties(
-    problem: LeaderProblem, solved: list[regimes.Regime], best: regimes.Regime, x: np.ndarray, z: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, Reactions, list[str]]:
-    """With one decision: the followers' ties at every end of a regime, for something better than any limit."""
-    limit, notes = _cost(best), []
-    spread = reactions(problem, x, z)
-    ends = {x[0]: z}
-    for regime in solved:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at = regime.limit / regime.table[:, 0]
-        for end in (*at[np.isfinite(at)], problem.lower[0], problem.upper[0]):
-            inside = (regime.table[:, 0] * end <= regime.limit + 1e-9 * (1 + np.abs(regime.limit))).all()
-            if inside and problem.lower[0] <= end <= problem.upper[0]:
-                ends.setdefault(end, _answer(problem, regime, np.array([end])))
-    for end, answer in ends.items():
-        found = reactions(problem, np.array([end]), answer)
-        if np.isneginf(found.least):
-            names = ", ".join(name for name, a, b in found.ranges if not np.isfinite(b - a))
-            raise Infeasible(
-                f"{problem.player.name} can gain without limit: at its decision {end:.6g} the followers leave {names} "
-                "open; look for a missing price cap, value of lost load or slope of demand"
-            )
-        allowed = not problem.excess(np.concatenate([[end], found.best])).max(initial=0.0) > FEASIBLE
-        if allowed and found.least < min(spread.least, limit) - REGRET * abs(limit):
-            x, z, spread = np.array([end]), found.best, found
-    if not spread.settled:
-        sense = problem.player.sign
-        if spread.least <= limit + REGRET * abs(limit):
-            z = spread.best
-        notes.append(
-            f"the followers' answer to this decision is not unique; {problem.player.name} gets from "
-            f"{sense * spread.most:.10g} to {sense * spread.least:.10g} as they break ties. If ties go against it, the "
-            f"value {sense * limit:.10g} is approached but not reached by any decision"
-        )
-    return x, z, spread, notes
 
 
 def _distinct(optima: list[Optimum]) -> tuple[Optimum, ...]:

@@ -174,6 +174,33 @@ def test_a_price_that_is_not_unique_is_told_both_ways():
     assert "approached but not reached" in solution.certificate.checks[0].note
 
 
+def test_a_value_that_is_only_approached_is_no_answer_if_ties_go_against_the_leader():
+    m = pool()
+    certificate = solve(m, ties="pessimistic").certificate
+    assert certificate.verdict == "none"
+    assert "190000 is approached as its decision nears 50, and reached by none" in certificate.scope
+
+
+@pytest.mark.parametrize(("weight", "verdict", "x", "cost"), [(0.2, "certified", 0.0, -0.2), (-1.0, "none", 0.5, -2.5)])
+def test_ties_against_the_leader(weight, verdict, x, cost):
+    """The follower takes y = 1 below x = 1/2, y = 0 above, and anything there."""
+    m = bilevel(
+        [(0, 1)],
+        [(0, 1)],
+        lambda x, y: x[0] - 0.2 * y[0] if weight > 0 else -x[0] - 2 * y[0],
+        lambda x, y: (x[0] - 0.5) * y[0],
+    )
+    solution = solve(m, ties="pessimistic")
+    assert solution.certificate.verdict == verdict
+    assert m.leader.x[0].value == pytest.approx(x)
+    assert solution.answer.leading.led[0].cost == pytest.approx(cost)
+
+
+def test_other_ways_to_break_ties_are_refused():
+    with pytest.raises(Refused, match="optimistic, pessimistic"):
+        solve(pool(), ties="fair")
+
+
 def test_a_limit_of_the_leader_on_the_followers_answer_is_tested_not_imposed_on_them():
     m = bilevel(
         [(0, 5)],
