@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from . import branches, leading
 from .branches import Branch, Candidate
-from .certificate import Answer, Certificate, certify
+from .certificate import UNCERTIFIED, Answer, Certificate, certify
 from .conditions import NotAffine, affine
 from .errors import DataError, Fault, Infeasible, Refused
 from .formulations import best_response, complementarity, potential
@@ -23,6 +23,7 @@ from .hierarchy import split
 from .kkt import nonlinear
 from .mcp import DECISION, MixedComplementarity
 from .players import Game, find_game, finite_numbers
+from .qualification import without_room
 from .solvers import newton
 from .solvers.outcome import Outcome, Termination
 from .tolerances import FEASIBLE
@@ -121,8 +122,22 @@ def solve(
     _write(answer)
     began = time.perf_counter()
     certificate = certify(answer)
+    if certificate.verdict == UNCERTIFIED and not answer.mcp.is_affine:
+        _refuse_cramped(game)
     seconds = {"sort": sorting, **seconds, "certify": time.perf_counter() - began}
     return Solution(model, answer, certificate, seconds)
+
+
+def _refuse_cramped(game: Game) -> None:
+    """Say so where an answer was not certified because limits without an interior leave no multipliers."""
+    for player in game.players:
+        names = without_room(player)
+        if names:
+            raise Refused(
+                f"no point was found that satisfies {', '.join(names)} of {player.name} strictly: without such a point "
+                "(a constraint qualification) conditions of optimality may have no multipliers; state what these limits "
+                "imply as linear rows (x == 0 instead of x**2 <= 0)"
+            )
 
 
 def check_route(formulation: str | None, solver: str | None) -> None:
