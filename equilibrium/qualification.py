@@ -1,7 +1,7 @@
 """Do a player's limits leave it any room? Where they do not, conditions of optimality may have no multipliers.
 
 For convex limits Slater's condition (a point that satisfies every nonlinear limit strictly) makes the conditions
-necessary. It is examined where an answer could not be certified, to say why.
+necessary. It is looked for before a player with nonlinear limits is solved.
 """
 
 from __future__ import annotations

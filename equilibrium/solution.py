@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from . import branches, leading
 from .branches import Branch, Candidate
-from .certificate import UNCERTIFIED, Answer, Certificate, certify
+from .certificate import Answer, Certificate, certify
 from .conditions import NotAffine, affine
 from .errors import DataError, Fault, Infeasible, Refused
 from .formulations import best_response, complementarity, potential
@@ -122,21 +122,19 @@ def solve(
     _write(answer)
     began = time.perf_counter()
     certificate = certify(answer)
-    if certificate.verdict == UNCERTIFIED and not answer.mcp.is_affine:
-        _refuse_cramped(game)
     seconds = {"sort": sorting, **seconds, "certify": time.perf_counter() - began}
     return Solution(model, answer, certificate, seconds)
 
 
-def _refuse_cramped(game: Game) -> None:
-    """Say so where an answer was not certified because limits without an interior leave no multipliers."""
-    for player in game.players:
+def _refuse_cramped(game: Game, mcp: MixedComplementarity) -> None:
+    """Limits without an interior may leave no multipliers: refuse, with advice, before a solver looks for them."""
+    for player in () if mcp.is_affine else game.players:
         names = without_room(player)
         if names:
             raise Refused(
                 f"no point was found that satisfies {', '.join(names)} of {player.name} strictly: without such a point "
-                "(a constraint qualification) conditions of optimality may have no multipliers; state what these limits "
-                "imply as linear rows (x == 0 instead of x**2 <= 0)"
+                "(a constraint qualification) conditions of optimality may have no multipliers; state what these "
+                "limits imply as linear rows (x == 0 instead of x**2 <= 0)"
             )
 
 
@@ -178,6 +176,7 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
         z, outcome = newton.solve(mcp)
         return Answer(game, mcp, z, _feasible(outcome), "rule", "nobody decides")
     _refuse_concave(game, mcp)
+    _refuse_cramped(game, mcp)
     if formulation == "best_response":
         z, outcome = best_response.solve(mcp)
         return Answer(game, mcp, z, _feasible(outcome), formulation, "asked for")

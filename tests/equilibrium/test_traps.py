@@ -285,3 +285,30 @@ def test_nonlinear_conditions_see_no_var_of_the_original():
     nonlinear(find_game(m))
     assert not [c for c in m.component_objects() if "kkt" in c.name or "shared_multiplier" in c.name]
     assert len(list(identify_variables(m.firm[0].profit.expr))) == 2
+
+
+@pytest.mark.parametrize(
+    "rows", [lambda y: [y[0] ** 2 <= 0], lambda y: [(y[0] - 1) ** 2 + y[1] ** 2 <= 1, (y[0] + 1) ** 2 + y[1] ** 2 <= 1]]
+)
+def test_limits_without_an_interior_are_refused(rows):
+    m = pyo.ConcreteModel()
+    m.player = pyo.Block()
+    m.player.y = pyo.Var([0, 1], initialize=0.5)
+    m.player.cost = pyo.Objective(expr=m.player.y[0] + m.player.y[1] ** 2)
+    m.player.row = pyo.ConstraintList()
+    for row in rows(m.player.y):
+        m.player.row.add(row)
+    with pytest.raises(Refused, match="constraint qualification"):
+        solve(m)
+
+
+def test_a_demand_without_slope_is_refused():
+    m = pyo.ConcreteModel()
+    m.firm, m.slope = pyo.Block([1, 2]), pyo.Param(initialize=0.0, mutable=True)
+    for i in m.firm:
+        m.firm[i].q = pyo.Var(bounds=(0, 80))
+    m.price = pyo.Expression(expr=(100 - m.firm[1].q - m.firm[2].q) / m.slope)
+    for i in m.firm:
+        m.firm[i].profit = pyo.Objective(expr=m.price * m.firm[i].q, sense=pyo.maximize)
+    with pytest.raises(Refused, match="by zero"):
+        solve(m)
