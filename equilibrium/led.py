@@ -1,0 +1,47 @@
+"""What a route found for a leader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .reactions import Reactions
+from .tolerances import REGRET
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A local optimum of a leader: its decision and its minimised payoff."""
+
+    x: np.ndarray
+    cost: float
+
+
+@dataclass(frozen=True)
+class Led:
+    """What a leader's route found.
+
+    x, z: its decision and the followers' answer; cost: its minimised payoff; bound: below which no decision can bring
+    it (minus infinity where nothing is proved); reason: why, in words; optima: distinct local optima, best first;
+    starts: how many points the search began from; reactions: the range of the payoff over the followers' answers to x;
+    unique: whether no other decision does as well.
+    """
+
+    x: np.ndarray
+    z: np.ndarray
+    cost: float
+    bound: float
+    route: str
+    reason: str
+    optima: tuple[Optimum, ...]
+    starts: int
+    seconds: float = 0.0
+    reactions: Reactions | None = None
+    unique: bool = False
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def proved(self) -> bool:
+        """Whether the bound reaches the cost."""
+        return self.cost - self.bound <= REGRET * max(abs(self.cost), 1e-300)
