@@ -63,8 +63,8 @@ class Relaxation:
             ]
         )
         self.linear = Linear(self.rows, self.row_lower, self.row_upper, self.lower, self.upper)
-        homogeneous = (np.where(np.isfinite(limit), 0.0, limit) for limit in (self.row_lower, self.row_upper))
-        self.cone = Linear(self.rows, *homogeneous, self.lower, self.upper)
+        least, most = (np.where(np.isfinite(limit), 0.0, limit) for limit in (self.row_lower, self.row_upper))
+        self.cone = Linear(self.rows, least, most, self.lower, self.upper)
 
     def undecided(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """The pairs that bounds on w do not decide yet."""

@@ -15,8 +15,8 @@ from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem, Quadratic
 from ..led import Led, Optimum
 from ..reactions import Kind, Reactions, reactions, response_kind
-from . import branching
-from .linear import NotLinear, Restated, restate
+from . import audited, branching
+from .linear import NotLinear, restate
 
 NODES = 5000
 """At most so many nodes are branched on."""
@@ -35,39 +35,47 @@ def solve(problem: LeaderProblem, nodes: int = NODES, seconds: float = SECONDS) 
     restated = restate(problem)
     relaxation = branching.Relaxation(problem, restated)
     tree = branching.explore(relaxation, nodes, seconds)
+    audit = None
+    if not (tree.exhausted or tree.endless) and restated.is_linear:
+        tree, audit = _by_integers(relaxation, tree, seconds)
     if tree.endless:
         raise Infeasible(f"{problem.player.name} can gain without limit; look for a missing bound on its decisions")
     if tree.best is None:
         if not tree.exhausted:
-            raise Refused(f"no possible decision of {problem.player.name} was found in {tree.nodes} nodes")
-        _impossible(problem, nodes, seconds)
-    assert tree.best is not None
-    best, bound = tree.best, tree.bound if tree.exhausted else min(tree.bound, tree.best.cost)
-    notes: list[str] = []
+            raise Refused(f"no possible decision of {problem.player.name} was found: {_count(tree)}")
+        raise _impossible(problem, nodes, seconds)
+    best = tree.best
     kind = response_kind(problem)
-    spread, told = _ties(problem, kind, best)
-    reason = f"{_count(tree)}; payoff {_word(restated)} given the followers' conditions; {kind.reason}"
+    spread, notes = _ties(problem, kind, best)
     return Led(
         best.x,
         best.z,
         best.cost,
-        bound,
+        min(tree.bound, best.cost),
         "disjunctions",
-        reason,
+        f"{_count(tree)}; payoff {'linear' if restated.is_linear else 'convex'} given the followers' conditions; "
+        f"{kind.reason}",
         (Optimum(best.x, best.cost),),
         tree.nodes,
         time.perf_counter() - began,
         spread,
-        notes=(*notes, *told),
+        notes=(*notes, *([str(audit)] if audit is not None else [])),
     )
 
 
+def _by_integers(
+    relaxation: branching.Relaxation, tree: branching.Tree, seconds: float
+) -> tuple[branching.Tree, audited.Audit]:
+    """What the mixed-integer programme adds to a search that did not end."""
+    found = audited.solve(relaxation, seconds)
+    best = min((p for p in (tree.best, found.best) if p is not None), key=lambda point: point.cost, default=None)
+    bound = max(tree.bound, found.bound)
+    proved = found.impossible or (best is not None and best.cost - bound <= branching.ENOUGH * abs(best.cost))
+    return replace(tree, best=best, bound=bound, exhausted=proved, endless=found.endless), found.audit
+
+
 def _count(tree: branching.Tree) -> str:
-    return f"{tree.nodes} nodes of branching on the followers' pairs{'' if tree.exhausted else ' (not all)'}"
-
-
-def _word(restated: Restated) -> str:
-    return "linear" if restated.is_linear else "convex"
+    return f"{tree.nodes} nodes of branching on the followers' pairs{'' if tree.exhausted else ', not all of them'}"
 
 
 def _ties(problem: LeaderProblem, kind: Kind, best: branching.Point) -> tuple[Reactions | None, list[str]]:
@@ -89,8 +97,8 @@ def _ties(problem: LeaderProblem, kind: Kind, best: branching.Point) -> tuple[Re
     ]
 
 
-def _impossible(problem: LeaderProblem, nodes: int, seconds: float) -> None:
-    """Say why no decision is possible: the followers have no answer, or their answers break the leader's rows."""
+def _impossible(problem: LeaderProblem, nodes: int, seconds: float) -> Infeasible:
+    """Why no decision is possible: the followers have no answer, or their answers break the leader's rows."""
     rows = np.any(problem.table[:, problem.count :] != 0, axis=1)
     names = ", ".join(dict.fromkeys(name for name, row in zip(problem.row_names, rows, strict=True) if row))
     if names:
@@ -104,11 +112,11 @@ def _impossible(problem: LeaderProblem, nodes: int, seconds: float) -> None:
             row_names=tuple(name for name, row in zip(problem.row_names, rows, strict=True) if not row),
         )
         if branching.explore(branching.Relaxation(own, restate(own)), nodes, seconds).best is not None:
-            raise Infeasible(
+            return Infeasible(
                 f"whatever {problem.player.name} decides, the followers' answer breaks its own constraints ({names}); "
                 "they are tested on that answer, not moved into the followers' problems"
             )
-    raise Infeasible(f"no decision of {problem.player.name} satisfies its limits and leaves the followers an answer")
+    return Infeasible(f"no decision of {problem.player.name} satisfies its limits and leaves the followers an answer")
 
 
 __all__ = ["NotLinear", "solve"]

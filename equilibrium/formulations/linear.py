@@ -133,8 +133,8 @@ class _Form:
                             waiting.append(product)
                         entries.append((self.products[product], number, value))
         shape = (len(self.products), len(self.identities))
-        i, t, value = zip(*entries, strict=True) if entries else ((), (), ())
-        self.table = sp.csr_array((np.array(value, dtype=float), (np.array(i, int), np.array(t, int))), shape=shape)
+        found = np.array(entries, dtype=float).reshape(-1, 3)
+        self.table = sp.csr_array((found[:, 2], (found[:, 0].astype(int), found[:, 1].astype(int))), shape=shape)
         self.target = np.concatenate([target, np.zeros(len(self.products) - len(target))])
 
     def _rows_with(self, column: int) -> list[int]:
@@ -216,7 +216,7 @@ def _convex(form: _Form) -> np.ndarray:
     reachable = (form.target != 0) | (np.diff(form.table.indptr) > 0)
     curved = np.unique(products[diagonal & reachable, 0])
     place = {int(j): k for k, j in enumerate(curved)}
-    inside = np.isin(products, curved).all(axis=1)
+    inside = np.array(np.isin(products, curved).all(axis=1))
     if form.table.shape[1] * len(curved) ** 2 > MOST_TERMS:
         raise NotLinear("too many products to look for a convex combination of them")
     matrices, payoff = _matrices(form, products, inside, place)

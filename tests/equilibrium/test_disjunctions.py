@@ -83,9 +83,7 @@ def readme() -> pyo.ConcreteModel:
         lambda x, y: 2 * y[0] + x[0] <= 13,
         lambda x, y: 2 * y[0] <= 7 * x[0],
     ]
-    return bilevel(
-        [(0, 8)], [FREE], lambda x, y: 3 * y[0] + x[0], lambda x, y: y[0], rows, [lambda x, y: y[0] <= 5]
-    )
+    return bilevel([(0, 8)], [FREE], lambda x, y: 3 * y[0] + x[0], lambda x, y: y[0], rows, [lambda x, y: y[0] <= 5])
 
 
 def pool(hours: float = 8760.0, costs=(10, 12, 15), rivals=(150, 100), demand: float = 200.0) -> pyo.ConcreteModel:
