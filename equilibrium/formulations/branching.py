@@ -63,8 +63,16 @@ class Relaxation:
             ]
         )
         self.linear = Linear(self.rows, self.row_lower, self.row_upper, self.lower, self.upper)
-        least, most = (np.where(np.isfinite(limit), 0.0, limit) for limit in (self.row_lower, self.row_upper))
-        self.cone = Linear(self.rows, least, most, self.lower, self.upper)
+        curved = np.flatnonzero(np.any(restated.hessian != 0, axis=1))
+        still = np.zeros((len(curved), self.rows.shape[1]))
+        still[:, : d + n] = restated.hessian[curved]
+        least, most = (
+            np.concatenate([np.where(np.isfinite(limit), 0.0, limit), np.zeros(len(curved))])
+            for limit in (self.row_lower, self.row_upper)
+        )
+        self.cone = Linear(
+            sp.csr_array(sp.vstack([self.rows, sp.csr_array(still)])), least, most, self.lower, self.upper
+        )
 
     def undecided(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """The pairs that bounds on w do not decide yet."""
@@ -128,6 +136,10 @@ class Relaxation:
             w, termination = found.x if found.x is not None else lower, found.termination
             if found.x is not None and not found.proved:
                 termination = Termination.FAILED
+            if termination is Termination.INFEASIBLE:  # a second opinion, from a solver that errs less
+                termination = self.linear.minimise(np.zeros(size), lower, upper)[1]
+                if termination is not Termination.INFEASIBLE:
+                    termination = Termination.FAILED
         return w, form(w) if termination is Termination.SOLVED else -np.inf, termination
 
     def escape(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray | None:
@@ -138,7 +150,7 @@ class Relaxation:
         low = np.where(np.isfinite(lower), 0.0, -1.0)
         up = np.where(np.isfinite(upper), 0.0, 1.0)
         ray, found = self.cone.minimise(self.restated.gradient, low, up)
-        if found is not Termination.SOLVED:
+        if found is not Termination.SOLVED or self.restated.gradient @ ray >= 0:
             return None
         point, found = self.linear.minimise(np.zeros(len(lower)), lower, upper)
         return point + ray * max(1.0, float(np.abs(point).max())) if found is Termination.SOLVED else None
@@ -226,7 +238,7 @@ def _visit(relaxation: Relaxation, tree: Tree, bound: float, lower: np.ndarray, 
         if _try(relaxation, tree, w, lower, upper, distances) and bound >= tree.cutoff():
             tree.bound = min(tree.bound, bound)
             return
-    elif termination is Termination.UNBOUNDED and relaxation.restated.is_linear:
+    elif termination is Termination.UNBOUNDED:
         far = relaxation.escape(lower, upper)
         if far is not None:
             w, distances = far, relaxation.distances(far)
@@ -234,18 +246,10 @@ def _visit(relaxation: Relaxation, tree: Tree, bound: float, lower: np.ndarray, 
                 tree.endless = True
                 return
     children = _children(relaxation, w, lower, upper, distances)
-    if not children:
-        _leaf(tree, bound, termination)
-    tree._stack.extend((bound, *child) for child in reversed(children))
-
-
-def _leaf(tree: Tree, bound: float, termination: Termination) -> None:
-    """Everything is decided and still the node is not closed: endless gain, or a programme that was not solved."""
-    if termination is Termination.UNBOUNDED:
-        tree.endless = True
-    else:
+    if not children:  # everything is decided, and still nothing closed this node
         tree.exhausted = False
         tree.bound = min(tree.bound, bound)
+    tree._stack.extend((bound, *child) for child in reversed(children))
 
 
 def _try(

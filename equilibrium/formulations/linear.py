@@ -25,8 +25,14 @@ from ..tolerances import CONVEX
 EXACT = 1e-10
 """What is left of a product, relative to its terms, counts as zero below this."""
 
-LARGEST = 1e4
+LARGEST = 1e3
 """Multiples of the identities that make a payoff convex are looked for up to this size (in scaled units)."""
+
+MARGIN = 0.1
+"""A least eigenvalue that is asked for (in scaled units): strictly convex programmes are easier."""
+
+NEARLY = 1e-2
+"""Eigenvalues below this may be meant to be zero (in scaled units)."""
 
 MOST_TERMS = 5_000_000
 """Entries of the matrices among which a convex combination is looked for."""
@@ -252,70 +258,80 @@ def _matrices(
 
 
 class _Search:
-    """Largest smallest eigenvalue of payoff + sum of weights times matrices, other products being zero."""
+    """Weights at which payoff + sum of weights times matrices is positive semidefinite and other products are zero.
+
+    Cutting planes on the least eigenvalue (Kelley), up to a margin; where there is none, the weights are made exact
+    on the face of the cone that they approach.
+    """
 
     def __init__(self, payoff: np.ndarray, matrices: np.ndarray, outside: np.ndarray, right: np.ndarray) -> None:
         self.payoff, self.matrices, self.outside, self.right = payoff, matrices, outside, right
         self.cuts: list[np.ndarray] = []
         self.levels: list[float] = []
 
-    def run(self, rounds: int = 150) -> np.ndarray | None:
+    def run(self, rounds: int = 200) -> np.ndarray | None:
         """Weights, or None where there are none (or none were found)."""
         for _ in range(rounds):
             weights, most = self._master()
-            if weights is None or most < -1e3 * CONVEX:
+            if weights is None or most < -1e-3 * MARGIN:
                 return None
-            weights = self._exactly(weights, self.outside, self.right)
+            weights = _nearest(weights, self.outside, self.right)
             values, vectors = np.linalg.eigh(self._at(weights))
-            if values[0] >= min(0.3 * most, 0.1) and values[0] > 0:
+            if values[0] >= 0.01 * most > 1e-3 * CONVEX:
                 return weights
             rounded = self._on_face(weights, values, vectors)
             if rounded is not None:
                 return rounded
-            for value, vector in zip(values, vectors.T, strict=True):
-                if value < most:
-                    self.cuts.append(np.einsum("tij,i,j->t", self.matrices, vector, vector))
-                    self.levels.append(float(vector @ self.payoff @ vector))
+            self._cut(values, vectors, most)
         return None
 
     def _at(self, weights: np.ndarray) -> np.ndarray:
         return self.payoff + np.tensordot(weights, self.matrices, 1)
 
+    def _cut(self, values: np.ndarray, vectors: np.ndarray, wanted: float) -> None:
+        for value, vector in zip(values, vectors.T, strict=True):
+            if value < wanted:
+                self.cuts.append(np.einsum("tij,i,j->t", self.matrices, vector, vector))
+                self.levels.append(float(vector @ self.payoff @ vector))
+
     def _master(self) -> tuple[np.ndarray | None, float]:
-        n = len(self.matrices)
+        """(weights, least eigenvalue as far as the cuts know) over (positive parts, negative parts, eigenvalue)."""
+        n, cuts = len(self.matrices), np.array(self.cuts).reshape(-1, len(self.matrices))
         rows = np.vstack(
             [
-                np.column_stack([self.outside, np.zeros(len(self.outside))]),
-                np.column_stack([np.array(self.cuts).reshape(-1, n), -np.ones(len(self.cuts))]),
+                np.column_stack([self.outside, -self.outside, np.zeros(len(self.outside))]),
+                np.column_stack([cuts, -cuts, -np.ones(len(cuts))]),
             ]
         )
         programme = highs.Programme(
-            sp.csc_array((n + 1, n + 1)),
-            np.concatenate([np.zeros(n), [-1.0]]),
+            sp.csc_array((2 * n + 1, 2 * n + 1)),
+            np.concatenate([np.full(2 * n, 1e-6), [-1.0]]),
             sp.csr_array(rows),
             np.concatenate([-self.right, -np.array(self.levels)]),
             np.concatenate([-self.right, np.full(len(self.levels), np.inf)]),
-            np.concatenate([np.full(n, -LARGEST), [-np.inf]]),
-            np.concatenate([np.full(n, LARGEST), [1.0]]),
+            np.concatenate([np.zeros(2 * n), [-np.inf]]),
+            np.concatenate([np.full(2 * n, LARGEST), [MARGIN]]),
         )
         found, _, outcome = highs.minimise(programme)
-        return (found[:n], float(found[n])) if outcome.ok else (None, -np.inf)
-
-    @staticmethod
-    def _exactly(weights: np.ndarray, table: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """The nearest weights at which table weights + right vanishes."""
-        if not len(table):
-            return weights
-        return weights - np.linalg.lstsq(table, table @ weights + right, rcond=None)[0]
+        return (found[:n] - found[n : 2 * n], float(found[-1])) if outcome.ok else (None, -np.inf)
 
     def _on_face(self, weights: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> np.ndarray | None:
-        """Where the best eigenvalue is zero: weights that make the nearly flat directions flat."""
-        flat = vectors[:, np.abs(values) <= 1e-3 * max(float(np.abs(values).max()), 1e-300)]
-        if not flat.size:
+        """Weights that make the nearly flat directions flat, if the rest then is positive."""
+        if values[0] < -NEARLY:
             return None
-        table = np.vstack([self.outside, (self.matrices @ flat).reshape(len(self.matrices), -1).T])
-        right = np.concatenate([self.right, (self.payoff @ flat).ravel()])
-        found = self._exactly(weights, table, right)
-        matrix = self._at(found)
-        size = max(float(np.abs(matrix).max()), 1e-300)
-        return found if float(np.linalg.eigvalsh(matrix)[0]) >= -1e-3 * CONVEX * size else None
+        for width in (NEARLY, 1e-3 * NEARLY, 1e-6 * NEARLY):
+            flat = vectors[:, np.abs(values) <= width]
+            table = np.vstack([self.outside, (self.matrices @ flat).reshape(len(self.matrices), -1).T])
+            right = np.concatenate([self.right, (self.payoff @ flat).ravel()])
+            found = _nearest(weights, table, right)
+            matrix = self._at(found)
+            if float(np.linalg.eigvalsh(matrix)[0]) >= -1e-3 * CONVEX * max(float(np.abs(matrix).max()), 1e-300):
+                return found
+        return None
+
+
+def _nearest(weights: np.ndarray, table: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The nearest weights at which table weights + right vanishes."""
+    if not len(table):
+        return weights
+    return weights - np.linalg.lstsq(table, table @ weights + right, rcond=1e-9)[0]

@@ -233,7 +233,7 @@ def state(data: dict) -> pyo.ConcreteModel:
 def enumerate_patterns(data: dict) -> float:
     """The least cost over all patterns of the followers' conditions, one linear programme each: inf if none is
     possible, -inf if one is unbounded."""
-    d, n = len(data["c"]), len(data["e"])
+    n = len(data["e"])
     keep = np.flatnonzero(data["B"].any(axis=1))
     A, B, r = data["A"][keep], data["B"][keep], data["r"][keep]
     m = len(keep)
@@ -245,7 +245,7 @@ def enumerate_patterns(data: dict) -> float:
     cost = np.concatenate([data["c"], data["e"], np.zeros(m)])
     best = np.inf
     for pattern in product((True, False), repeat=m + len(bounded)):
-        tight, inside = np.array(pattern[:m]), np.zeros(n, dtype=bool)
+        tight, inside = np.array(pattern[:m], dtype=bool), np.zeros(n, dtype=bool)
         inside[bounded] = pattern[m:]
         equal_gradient = inside | ~np.isfinite(data["y_low"])
         found = linprog(
