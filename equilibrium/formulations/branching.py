@@ -127,20 +127,47 @@ class Relaxation:
         if form.is_linear:
             w, termination = self.linear.minimise(form.gradient, lower, upper)
         else:
-            size = self.d + 3 * self.n
-            hessian = np.zeros((size, size))
-            hessian[: len(form.hessian), : len(form.hessian)] = form.hessian
-            self.linear.calls += 1
-            rows = self.rows.toarray()
-            found = quadratic.minimise(hessian, form.gradient, rows, self.row_lower, self.row_upper, lower, upper)
-            w, termination = found.x if found.x is not None else lower, found.termination
-            if found.x is not None and not found.proved:
-                termination = Termination.FAILED
-            if termination is Termination.INFEASIBLE:  # a second opinion, from a solver that errs less
-                termination = self.linear.minimise(np.zeros(size), lower, upper)[1]
-                if termination is not Termination.INFEASIBLE:
-                    termination = Termination.FAILED
+            w, termination = self._curved(lower, upper)
         return w, form(w) if termination is Termination.SOLVED else -np.inf, termination
+
+    def _curved(self, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, Termination]:
+        """The same where the payoff is convex: a quadratic programme in the columns that bounds leave free."""
+        form, free = self.restated, lower < upper
+        if (lower > upper).any():
+            return lower, Termination.INFEASIBLE
+        v, held = free[: self.d + self.n], np.where(free, 0.0, lower)
+        size, shift = int(free.sum()), self.rows @ held
+        hessian = np.zeros((size, size))
+        hessian[: v.sum(), : v.sum()] = form.hessian[np.ix_(v, v)]
+        gradient = form.gradient.copy()
+        gradient[: len(v)] += form.hessian @ held[: len(v)]
+        found = quadratic.minimise(
+            hessian,
+            gradient[free],
+            self.rows[:, free].toarray(),
+            self.row_lower - shift,
+            self.row_upper - shift,
+            lower[free],
+            upper[free],
+        )
+        w = held
+        if found.x is not None:
+            w[free] = found.x
+            return w, Termination.SOLVED if found.proved else Termination.FAILED
+        if found.termination is Termination.INFEASIBLE:  # a second opinion, from a solver that errs less
+            again = self.linear.minimise(np.zeros(len(lower)), lower, upper)[1]
+            return w, again if again is Termination.INFEASIBLE else Termination.FAILED
+        return w, found.termination
+
+    def glance(self, lower: np.ndarray, upper: np.ndarray, near: np.ndarray) -> tuple[float, bool]:
+        """(a bound on a convex payoff from its tangent at ``near``, whether bounds on w leave any point)."""
+        form = self.restated
+        slope = form.gradient.copy()
+        slope[: len(form.hessian)] += form.hessian @ near[: len(form.hessian)]
+        w, termination = self.linear.minimise(slope, lower, upper)
+        if termination is Termination.SOLVED:
+            return form(near) + float(slope @ (w - near)), True
+        return -np.inf, termination is not Termination.INFEASIBLE
 
     def escape(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray | None:
         """A point plus a direction of endless gain, where the relaxed problem is unbounded; None where not found.
@@ -193,7 +220,7 @@ class Tree:
     exhausted: bool = True
     endless: bool = False
     nodes: int = 0
-    _stack: list[tuple[float, np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
+    _stack: list[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
 
     def cutoff(self) -> float:
         """A node whose bound is not below this holds nothing better."""
@@ -206,25 +233,32 @@ def explore(relaxation: Relaxation, nodes: int, seconds: float, best: Point | No
     """Branch until nothing is left, or to the limits; ``best``: a point that is known already."""
     began = time.perf_counter()
     tree = Tree(best)
-    tree._stack.append((-np.inf, relaxation.lower, relaxation.upper))
+    nowhere = np.clip(0.0, relaxation.lower, relaxation.upper)
+    tree._stack.append((-np.inf, relaxation.lower, relaxation.upper, nowhere))
     while tree._stack and not tree.endless:
         if tree.nodes >= nodes or time.perf_counter() - began > seconds:
             tree.exhausted = False
-            tree.bound = min(tree.bound, *(bound for bound, _, _ in tree._stack))
+            tree.bound = min(tree.bound, *(node[0] for node in tree._stack))
             break
-        bound, lower, upper = tree._stack.pop()
+        bound, lower, upper, near = tree._stack.pop()
+        if not relaxation.restated.is_linear:
+            value, possible = relaxation.glance(lower, upper, near)
+            bound = max(bound, value) if possible else np.inf
         if bound >= tree.cutoff():
             tree.bound = min(tree.bound, bound)
             continue
         tree.nodes += 1
-        _visit(relaxation, tree, bound, lower, upper)
+        _visit(relaxation, tree, bound, lower, upper, near)
     if tree.best is not None:
         gap = tree.best.cost - tree.bound
         tree.bound = tree.best.cost if gap <= NOISE * tree.best.terms else tree.bound
     return tree
 
 
-def _visit(relaxation: Relaxation, tree: Tree, bound: float, lower: np.ndarray, upper: np.ndarray) -> None:
+def _visit(
+    relaxation: Relaxation, tree: Tree, bound: float, lower: np.ndarray, upper: np.ndarray, near: np.ndarray
+) -> None:
+    """Solve one node, keep what is better, and branch if something better may lie below; near: the parent's w."""
     w, value, termination = relaxation.minimise(lower, upper)
     if termination is Termination.INFEASIBLE:
         return
@@ -249,7 +283,8 @@ def _visit(relaxation: Relaxation, tree: Tree, bound: float, lower: np.ndarray, 
     if not children:  # everything is decided, and still nothing closed this node
         tree.exhausted = False
         tree.bound = min(tree.bound, bound)
-    tree._stack.extend((bound, *child) for child in reversed(children))
+    near = w if termination is Termination.SOLVED else near
+    tree._stack.extend((bound, *child, near) for child in reversed(children))
 
 
 def _try(
