@@ -102,9 +102,9 @@ def derive(relaxation: Relaxation) -> tuple[np.ndarray, np.ndarray]:
     not follow from the model)."""
     lower, upper = relaxation.lower.copy(), relaxation.upper.copy()
     d, n = relaxation.d, relaxation.n
-    _tighten(relaxation, lower, upper, np.arange(d + n))
+    _tighten(relaxation, lower, upper)
     _by_stationarity(relaxation, lower, upper)
-    _tighten(relaxation, lower, upper, np.arange(d + n, d + 3 * n))
+    _by_conditions(relaxation, lower, upper)
     z, a, b = (slice(d + k * n, d + (k + 1) * n) for k in range(3))
     reach = np.concatenate([upper[z] - relaxation.low, relaxation.high - lower[z], upper[a], upper[b]])
     needed = np.zeros((4, n), dtype=bool)
@@ -131,17 +131,33 @@ def scale(relaxation: Relaxation) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _tighten(relaxation: Relaxation, lower: np.ndarray, upper: np.ndarray, columns: np.ndarray) -> None:
-    """Finite bounds from linear programmes over the relaxation, for columns that have none; in place."""
-    for k in columns[~(np.isfinite(lower[columns]) & np.isfinite(upper[columns]))]:
-        aim = np.zeros(len(lower))
+def _tighten(relaxation: Relaxation, lower: np.ndarray, upper: np.ndarray) -> None:
+    """Finite bounds from linear programmes over the relaxation for x and z that have none; in place."""
+    for k in range(relaxation.d + relaxation.n):
         for sign, bound in ((1.0, lower), (-1.0, upper)):
-            if np.isfinite(bound[k]):
-                continue
-            aim[k] = sign
-            w, termination = relaxation.linear.minimise(aim, lower, upper)
-            if termination is Termination.SOLVED:
-                bound[k] = w[k] - sign * 1e-7 * max(1.0, abs(w[k]))
+            if not np.isfinite(bound[k]):
+                bound[k] = sign * _least(relaxation, lower, upper, {k: sign})
+
+
+def _by_conditions(relaxation: Relaxation, lower: np.ndarray, upper: np.ndarray) -> None:
+    """Bounds of a and b from the range of F = a - b, of which one is zero at an answer; in place."""
+    d, n = relaxation.d, relaxation.n
+    for k in range(n):
+        a, b = d + n + k, d + 2 * n + k
+        for first, second in ((a, b), (b, a)):
+            if np.isinf(upper[first]):
+                upper[first] = max(0.0, -_least(relaxation, lower, upper, {first: -1.0, second: 1.0}))
+
+
+def _least(relaxation: Relaxation, lower: np.ndarray, upper: np.ndarray, aim: dict[int, float]) -> float:
+    """A safe lower bound of aim'w over the relaxation; minus infinity where there is none."""
+    cost = np.zeros(len(lower))
+    cost[list(aim)] = list(aim.values())
+    w, termination = relaxation.linear.minimise(cost, lower, upper)
+    if termination is not Termination.SOLVED:
+        return -np.inf
+    value = float(cost @ w)
+    return value - 1e-7 * max(1.0, abs(value))
 
 
 def _by_stationarity(relaxation: Relaxation, lower: np.ndarray, upper: np.ndarray) -> None:

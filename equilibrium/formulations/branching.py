@@ -135,6 +135,9 @@ class Relaxation:
         form, free = self.restated, lower < upper
         if (lower > upper).any():
             return lower, Termination.INFEASIBLE
+        if self._ray(lower, upper) is not None:
+            there = self.linear.minimise(np.zeros(len(lower)), lower, upper)[1]
+            return lower, Termination.UNBOUNDED if there is Termination.SOLVED else there
         v, held = free[: self.d + self.n], np.where(free, 0.0, lower)
         size, shift = int(free.sum()), self.rows @ held
         hessian = np.zeros((size, size))
@@ -174,13 +177,20 @@ class Relaxation:
 
         All terms of the pairs are of one sign, so a pair holds along the whole direction if it holds at this point.
         """
-        low = np.where(np.isfinite(lower), 0.0, -1.0)
-        up = np.where(np.isfinite(upper), 0.0, 1.0)
-        ray, found = self.cone.minimise(self.restated.gradient, low, up)
-        if found is not Termination.SOLVED or self.restated.gradient @ ray >= 0:
+        ray = self._ray(lower, upper)
+        if ray is None:
             return None
         point, found = self.linear.minimise(np.zeros(len(lower)), lower, upper)
         return point + ray * max(1.0, float(np.abs(point).max())) if found is Termination.SOLVED else None
+
+    def _ray(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray | None:
+        """A direction of the relaxed problem along which the payoff falls without end; None if there is none."""
+        low, up = np.where(np.isfinite(lower), 0.0, -1.0), np.where(np.isfinite(upper), 0.0, 1.0)
+        ray, found = self.cone.minimise(self.restated.gradient, low, up)
+        if found is not Termination.SOLVED or np.abs(ray).max(initial=0.0) < 0.5:  # a true one reaches the box
+            return None
+        gain, terms = self.restated.gradient @ ray, np.abs(self.restated.gradient) @ np.abs(ray)
+        return ray if gain < -1e-9 * terms else None
 
     def settle(self, w: np.ndarray) -> Point | None:
         """The decision and the answer at w to full accuracy; None if w is neither possible nor an answer."""

@@ -271,6 +271,9 @@ class _Search:
 
     def run(self, rounds: int = 200) -> np.ndarray | None:
         """Weights, or None where there are none (or none were found)."""
+        if not len(self.matrices):
+            least = float(np.linalg.eigvalsh(self.payoff)[0]) if self.payoff.size else 0.0
+            return np.zeros(0) if least >= -CONVEX and not self.right.any() else None
         for _ in range(rounds):
             weights, most = self._master()
             if weights is None or most < -1e-3 * MARGIN:
