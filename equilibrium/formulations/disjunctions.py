@@ -18,7 +18,10 @@ from ..reactions import Kind, Reactions, reactions, response_kind
 from . import audited, branching
 from .linear import NotLinear, restate
 
-NODES = 5000
+FIRST = 200
+"""After so many nodes a mixed-integer programme is asked for a good decision, which cuts off more of the rest."""
+
+NODES = 20_000
 """At most so many nodes are branched on."""
 
 SECONDS = 20.0
@@ -34,10 +37,7 @@ def solve(problem: LeaderProblem, nodes: int = NODES, seconds: float = SECONDS) 
     began = time.perf_counter()
     restated = restate(problem)
     relaxation = branching.Relaxation(problem, restated)
-    tree = branching.explore(relaxation, nodes, seconds)
-    audit = None
-    if not (tree.exhausted or tree.endless) and restated.is_linear:
-        tree, audit = _by_integers(relaxation, tree, seconds)
+    tree, audit = _search(relaxation, nodes, seconds)
     if tree.endless:
         raise Infeasible(f"{problem.player.name} can gain without limit; look for a missing bound on its decisions")
     if tree.best is None:
@@ -63,15 +63,29 @@ def solve(problem: LeaderProblem, nodes: int = NODES, seconds: float = SECONDS) 
     )
 
 
-def _by_integers(
-    relaxation: branching.Relaxation, tree: branching.Tree, seconds: float
-) -> tuple[branching.Tree, audited.Audit]:
-    """What the mixed-integer programme adds to a search that did not end."""
+def _search(
+    relaxation: branching.Relaxation, nodes: int, seconds: float
+) -> tuple[branching.Tree, audited.Audit | None]:
+    """Branching; where that takes long a mixed-integer programme, and branching again from what it found."""
+    began = time.perf_counter()
+    linear = relaxation.restated.is_linear
+    tree = branching.explore(relaxation, min(nodes, FIRST) if linear else nodes, seconds)
+    if tree.exhausted or tree.endless or not linear:
+        return tree, None
     found = audited.solve(relaxation, seconds)
     best = min((p for p in (tree.best, found.best) if p is not None), key=lambda point: point.cost, default=None)
     bound = max(tree.bound, found.bound)
     proved = found.impossible or (best is not None and best.cost - bound <= branching.ENOUGH * abs(best.cost))
-    return replace(tree, best=best, bound=bound, exhausted=proved, endless=found.endless), found.audit
+    tree = replace(tree, best=best, bound=bound, exhausted=proved, endless=found.endless)
+    if proved or found.endless or nodes <= FIRST:
+        return tree, found.audit
+    left = max(1.0, seconds - (time.perf_counter() - began))
+    again = branching.explore(relaxation, nodes - FIRST, left, best)
+    again.nodes += tree.nodes
+    if again.exhausted or again.endless:
+        return again, None  # the proof is by branching; no guess matters
+    again.bound = max(again.bound, bound)
+    return again, found.audit
 
 
 def _count(tree: branching.Tree) -> str:
