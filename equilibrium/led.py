@@ -25,7 +25,7 @@ class Led:
     x, z: its decision and the followers' answer; cost: its minimised payoff; bound: below which no decision can bring
     it (minus infinity where nothing is proved); reason: why, in words; optima: distinct local optima, best first;
     starts: how many points the search began from; reactions: the range of the payoff over the followers' answers to x;
-    unique: whether no other decision does as well.
+    unique: whether no other decision does as well; attained: whether the decision reaches the cost or only comes near.
     """
 
     x: np.ndarray
@@ -39,6 +39,7 @@ class Led:
     seconds: float = 0.0
     reactions: Reactions | None = None
     unique: bool = False
+    attained: bool = True
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
