@@ -50,6 +50,7 @@ class MixedComplementarity:
     absorbed: list[tuple[Any, int, float, str, float]] = field(default_factory=list)  # constraints that became bounds
     start: np.ndarray | None = None
     slope: sp.csr_array | None = None
+    terms: np.ndarray | None = None  # size of what ``vector`` was added up from; itself if nothing was
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -108,7 +109,7 @@ class MixedComplementarity:
             size = abs(self.compact_jacobian(z))
         row = size @ np.abs(z) + np.abs(value)
         if self.vector is not None:
-            row = row + np.abs(self.vector)
+            row = row + (np.abs(self.vector) if self.terms is None else self.terms)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def _families(self) -> np.ndarray:
@@ -132,7 +133,8 @@ class MixedComplementarity:
     def at(self, x: np.ndarray) -> MixedComplementarity:
         """The affine problem once the earlier movers have decided x."""
         assert self.slope is not None and self.vector is not None
-        return replace(self, vector=self.vector + self.slope @ x, slope=None, _made=self._made)
+        terms = np.abs(self.vector) + abs(self.slope) @ np.abs(x)
+        return replace(self, vector=self.vector + self.slope @ x, slope=None, terms=terms, _made=self._made)
 
     def interior(self) -> np.ndarray:
         """A neutral starting point inside the box."""
