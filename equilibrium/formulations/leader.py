@@ -19,7 +19,7 @@ from ..hierarchy import LeaderProblem
 from ..led import Led, Optimum
 from ..reactions import reactions, response_kind
 from ..tolerances import CONVEX, REGRET
-from . import regimes, tracing
+from . import disjunctions, regimes, tracing
 from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 
 FEW = 3
@@ -108,6 +108,13 @@ def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> L
         except tracing.NotSeparable as error:
             if formulation == "tracing":
                 raise Refused(f"tracing does not apply: {error}") from error
+            tried = "; ".join(filter(None, (tried, str(error))))
+    if formulation in (None, "leader", "disjunctions"):
+        try:
+            return disjunctions.solve(problem)
+        except disjunctions.NotLinear as error:
+            if formulation == "disjunctions":
+                raise Refused(f"disjunctions do not apply: {error}") from error
             tried = "; ".join(filter(None, (tried, str(error))))
     raise Refused(f"no other route yet: {tried}")
 

@@ -43,6 +43,12 @@ class Regime:
     found: quadratic.Minimum | None = None
     local: bool = False  # whether its best point is a local optimum over all regimes
 
+    @property
+    def key(self) -> bytes:
+        """Pattern and limits: where followers tie in what the leader does not see, one pattern may come with several
+        polyhedra, each around the answer it was found with."""
+        return self.pattern + np.round(self.limit / np.maximum(1.0, np.abs(self.limit)), 9).tobytes()
+
     def cost(self, x: np.ndarray) -> float:
         """The leader's minimised payoff at x."""
         hessian, gradient, constant = self.reduced
@@ -96,7 +102,7 @@ def explore(problem: LeaderProblem, most: int = 400, seconds: float = 20.0) -> E
         if regime is None:
             lost += 1
             continue
-        regimes.setdefault(regime.pattern, regime)
+        regimes.setdefault(regime.key, regime)
         stack.extend(_left_over(piece, regime, scale))
     for regime in regimes.values():
         _best_in(problem, regime)

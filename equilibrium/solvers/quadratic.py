@@ -55,7 +55,8 @@ def minimise(
     if _empty_row_broken(table, low, up) or not _possible(rows, limits, lower, upper):
         return Minimum(None, True, Termination.INFEASIBLE)
     if comb(len(rows) + len(gradient), len(gradient)) <= (FEW if convex else FACES):
-        if not (convex and np.abs(hessian).max(initial=0.0) > 0) and _open(hessian, gradient, rows, limits, convex):
+        strict = _lowest(hessian[np.ix_(free, free)]) > CONVEX * max(np.abs(hessian).max(initial=0.0), 1e-300)
+        if not (convex and strict) and _open(hessian, gradient, rows, limits, convex):
             return Minimum(None, convex, Termination.UNBOUNDED)
         return _by_faces(hessian, gradient, rows, limits)
     if convex:
