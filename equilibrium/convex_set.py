@@ -1,10 +1,10 @@
 """The whole set of solutions of a monotone affine problem, from one of them: a polyhedron, so every column has a range.
 
-If the problem is monotone and x solves it, y solves it exactly if y keeps every column at which F(x) is not zero, keeps
-F(y) = 0 where x is strictly between its bounds, has the sign of F that its bound asks for elsewhere, and S (y - x) = 0
-where S is the symmetric part of the matrix: (y - x)'(F(y) - F(x)) = 0 for any two solutions, and a positive semidefinite
-form vanishes only on its kernel. Rows may be multiplied by positive factors, and free columns that their own rows
-define (prices, rules) are eliminated before S is taken. Cottle, Pang and Stone (1992), section 3.1, give the case of
+If the problem is monotone and x solves it, y in the box solves it exactly if y keeps every column at which F(x) is not
+zero, F(y) is zero where x is strictly between its bounds and has the sign that x's bound asks for elsewhere, and
+S (y - x) = 0 with S the symmetric part of the matrix: (y - x)'(F(y) - F(x)) = 0 for any two solutions, and a positive
+semidefinite form vanishes only on its kernel. Rows may be multiplied by positive factors, and free columns that their
+own rows define (prices, rules) are eliminated before S is taken. Cottle, Pang and Stone (1992), section 3.1, treat
 lower bounds alone.
 """
 
@@ -16,12 +16,20 @@ import scipy.sparse as sp
 from .enumeration import SAME, Connected
 from .mcp import OUTSIDE, MixedComplementarity
 from .monotone import null_space
+from .solvers.outcome import Termination
 from .solvers.polyhedron import Limits, Polyhedron
 from .tolerances import CONVEX
 
 
+class NoSuchSolution(Exception):
+    """What was taken for a solution satisfies the conditions only in relation to terms that grow without limit."""
+
+
 def convex_set(mcp: MixedComplementarity, z: np.ndarray) -> Connected | None:
-    """The ranges of all columns over the solutions of ``mcp``, of which z is one; None where it is not monotone."""
+    """The ranges of all columns over the solutions of ``mcp``, of which z is one; None where it is not monotone.
+
+    Raises NoSuchSolution where z is none: its terms are so large that what is wrong does not show beside them.
+    """
     if mcp.matrix is None or mcp.vector is None:
         return None
     kernel = _kernel_rows(mcp)
@@ -32,8 +40,11 @@ def convex_set(mcp: MixedComplementarity, z: np.ndarray) -> Connected | None:
     loose = _loose(np.vstack([np.eye(mcp.size)[held], matrix[equal], kernel]))
     lower, upper = z.copy(), z.copy()
     if loose.size:
-        known = np.concatenate([z, mcp.vector])
-        polyhedron = Polyhedron(sp.csr_array(np.vstack([matrix, kernel])), float(np.abs(known).max(initial=0.0)))
+        data = np.concatenate([mcp.vector, mcp.lower, mcp.upper])
+        data = np.abs(data[np.isfinite(data)])
+        polyhedron = Polyhedron(sp.csr_array(np.vstack([matrix, kernel])), float(data.max(initial=0.0)))
+        if polyhedron.minimise(limits)[1] is Termination.INFEASIBLE:
+            raise NoSuchSolution("no finite values satisfy the conditions; they hold in relation to ever larger terms")
         found = polyhedron.ranges(limits, list(np.eye(mcp.size)[loose]))
         if found is None:
             return None

@@ -287,9 +287,7 @@ def _point(z: np.ndarray, value: np.ndarray, state: np.ndarray) -> _Piece:
     return _Piece(z, z, z, value, value, state)
 
 
-def _snapped(
-    least: np.ndarray, most: np.ndarray, point: np.ndarray, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _snapped(least: np.ndarray, most: np.ndarray, point: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ranges no wider than rounding become the point's own value, and every range holds it."""
     narrow = most - least <= SAME * size
     least, most = np.where(narrow, point, least), np.where(narrow, point, most)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -59,7 +60,7 @@ class Polyhedron:
         self.matrix = self.row[:, None] * rows.toarray() * self.column
         m, n = rows.shape
         self.columns, self.rows = np.arange(n, dtype=np.int32), np.arange(m, dtype=np.int32)
-        self.highs = highspy.Highs()
+        self.highs: Any = highspy.Highs()
         self.highs.silent()
         self.highs.setOptionValue("presolve", "off")
         self.highs.setOptionValue("primal_feasibility_tolerance", FEASIBLE)
@@ -156,10 +157,10 @@ def _apart(y: np.ndarray, matrix: np.ndarray, limits: Limits) -> bool:
         used = np.where(absent & (np.abs(used) <= NOISE), 0.0, used)
         slope = used @ matrix
         slope = np.where(np.abs(slope) <= NOISE * (np.abs(used) @ np.abs(matrix)), 0.0, slope)
-        least, most = _interval(slope, limits.lower, limits.upper)[0], _interval(
-            used, limits.row_lower, limits.row_upper
-        )[1]
-        if np.isfinite(least) and np.isfinite(most) and least - most > 0.1 * FEASIBLE * max(1.0, abs(least), abs(most)):
+        least = _interval(slope, limits.lower, limits.upper)[0]
+        most = _interval(used, limits.row_lower, limits.row_upper)[1]
+        size = max(float(np.abs(used).sum()), abs(least), abs(most))
+        if np.isfinite(size) and least - most > 2 * FEASIBLE * size:
             return True
     return False
 
