@@ -39,7 +39,8 @@ def run_case(
 
     only: names of alternatives. changes: cells to replace, by address. formulation, solver: force a route. out: where
     to write (default ``results/<market>/<case>``). strict: an answer certified only locally counts as a failure.
-    progress: called with one line before each step. every: look long for further equilibria of each alternative. Raises DataError for bad input, before anything is solved or
+    progress: called with one line before each step. every: look long for further equilibria of each alternative.
+    Raises DataError for bad input, before anything is solved or
     written.
     """
     began = time.perf_counter()
@@ -118,8 +119,8 @@ def solve_one(
 
 
 def exit_code(solved: Sequence[Solved], failures: Sequence[Failure], validation: pd.DataFrame, strict: bool) -> int:
-    """0 all answered (certified, a rule, several or proved none), 1 uncertified, cycling or off its expected numbers, 3 solver missing, 4 refused or
-    infeasible."""
+    """0 all answered (certified, a rule, several or proved none), 1 uncertified, cycling or off its expected numbers, 3
+    solver missing, 4 refused or infeasible."""
     codes = [failure.code for failure in failures]
     verdicts = {one.solution.certificate.verdict for one in solved}
     bad = {UNCERTIFIED, CYCLING} | ({"certified, local"} if strict else set())

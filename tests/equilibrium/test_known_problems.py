@@ -163,7 +163,7 @@ def as_list() -> pyo.ConcreteModel:
     m.pair.deactivate()
     m.pairs = ComplementarityList()
     for i in range(4):
-        m.pairs.add(complements(0 <= m.x[i], m.row[i] >= 0))
+        m.pairs.add(complements(m.x[i] >= 0, m.row[i] >= 0))
     return m
 
 
@@ -179,7 +179,7 @@ def with_slacks() -> pyo.ConcreteModel:
 WRITINGS = {
     "row first": pairs(lambda row, x: complements(row >= 0, x >= 0)),
     "variable first": pairs(lambda row, x: complements(x >= 0, row >= 0)),
-    "turned rows": pairs(lambda row, x: complements(-row <= 0, 0 <= x)),
+    "turned rows": pairs(lambda row, x: complements(-row <= 0, x >= 0)),
     "turned variables": pairs(lambda row, x: complements(row >= 0, -2 * x <= 0)),
     "box": pairs(lambda row, x: complements(pyo.inequality(0, x, 100), row)),
     "box second": pairs(lambda row, x: complements(row, pyo.inequality(0, x, 100))),
