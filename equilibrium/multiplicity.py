@@ -33,6 +33,9 @@ PAIRS, NODES = 24, 1500
 """Without being asked, problems with so many columns to decide are searched, and so far: together less than a second.
 Nodes and not seconds, so that a model has the same answer on every machine."""
 
+LISTED = 50
+"""So many equilibria are certified and listed without being asked for every one."""
+
 PAIRS_ASKED, NODES_ASKED = 200, 50_000
 """On request."""
 
@@ -99,10 +102,17 @@ def table(mcp: MixedComplementarity, equilibria: Sequence[Connected]) -> pd.Data
 
 def _enumerated(answer: Answer, certificate: Certificate, every: bool) -> Found:
     mcp = answer.mcp
+    if certificate.verdict == LOCAL:
+        certificate, _ = certified_at(answer, answer.z)
     search = enumerate_all(mcp, NODES_ASKED if every else NODES)
-    checked = [(found, *certified_at(answer, found.point)) for found in search.solutions]
+    listed = search.solutions[: None if every else LISTED]
+    checked = [(found, *certified_at(answer, found.point)) for found in listed]
     good = [(found, one) for found, one, _ in checked if one.ok]
-    complete = search.complete and all(one.ok or deviates for _, one, deviates in checked)
+    complete = (
+        search.complete
+        and len(listed) == len(search.solutions)
+        and all(one.ok or deviates for _, one, deviates in checked)
+    )
     if certificate.ok and not search.none and not any(_holds(mcp, found, answer.z) for found, _ in good):
         complete = False  # a search that missed an answer is not to be trusted
         good.append((_point(answer.z), certificate))

@@ -191,7 +191,8 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
             "there is no potential: the conditions of these players are not those of one convex quadratic programme"
         )
     if found is not None:
-        z, outcome = potential.solve(mcp, found)
+        with np.errstate(all="ignore"):  # a programme without an optimum may send it to infinity
+            z, outcome = potential.solve(mcp, found)
         if outcome.ok or outcome.termination is Termination.UNBOUNDED or formulation == "potential":
             return Answer(
                 game, mcp, z, _feasible(outcome), "potential", "the conditions are those of one convex programme"
