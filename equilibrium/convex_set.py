@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from .enumeration import SAME, Connected
+from .enumeration import SAME, Connected, sizes
 from .mcp import OUTSIDE, MixedComplementarity
 from .monotone import null_space
 from .solvers.outcome import Termination
@@ -49,14 +49,14 @@ def convex_set(mcp: MixedComplementarity, z: np.ndarray) -> Connected | None:
         if found is None:
             return None
         lower[loose], upper[loose] = np.minimum(found[0], z[loose]), np.maximum(found[1], z[loose])
-    narrow = upper - lower <= SAME * mcp.scales(z)[0]
+    narrow = upper - lower <= SAME * sizes(mcp, z)[0]
     return Connected(z, np.where(narrow, z, lower), np.where(narrow, z, upper))
 
 
 def _limits(mcp: MixedComplementarity, z: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray, Limits]:
     """(columns that keep their value, rows that stay zero, limits of columns and rows) over all solutions."""
     assert mcp.vector is not None
-    column, row = mcp.scales(z)
+    column, row = sizes(mcp, z)
     value = mcp.F(z)
     fixed = mcp.lower == mcp.upper
     held = (np.abs(value) > 1e-7 * row) | fixed

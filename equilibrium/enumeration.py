@@ -77,6 +77,15 @@ class _Piece:
     state: np.ndarray
 
 
+def sizes(mcp: MixedComplementarity, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(what a column, what a row is compared with to count as zero): ``scales``, where who does nothing is off by
+    rounding of what others do."""
+    column, row = mcp.scales(z)
+    largest = np.zeros(int(mcp.kind.max(initial=0)) + 1)
+    np.maximum.at(largest, mcp.kind, np.abs(z))
+    return np.maximum(column, 1e-5 * largest[mcp.kind]), row
+
+
 def branching(mcp: MixedComplementarity) -> int:
     """How many columns the search has to decide: those with a bound and room to move."""
     bounded = np.isfinite(mcp.lower) | np.isfinite(mcp.upper)
@@ -127,7 +136,7 @@ class _Search:
 
     def limits(self, state: np.ndarray) -> Limits:
         """What is known of z and of its rows where the columns are as ``state`` says."""
-        lower, upper = self.mcp.lower.copy(), self.mcp.upper.copy()
+        lower, upper = self.mcp.lower.astype(float), self.mcp.upper.astype(float)  # copies, also of whole numbers
         upper[state == LOWER], lower[state == UPPER] = lower[state == LOWER], upper[state == UPPER]
         has_low, has_up = np.isfinite(self.mcp.lower), np.isfinite(self.mcp.upper)
         open_ = state == UNDECIDED
@@ -229,7 +238,7 @@ class _Search:
         """Whether every solution of ``inner`` is one of ``outer``: a pattern limits columns and rows one by one."""
         n, slack = self.mcp.size, SAME * self.sizes()
         if (outer.lower == outer.upper).all():
-            near = np.abs(inner.point - outer.point) <= SAME * self.mcp.scales(outer.point)[0]
+            near = np.abs(inner.point - outer.point) <= SAME * sizes(self.mcp, outer.point)[0]
             return bool((inner.lower == inner.upper).all() and near.all())
         limits = self.limits(outer.state)
         low = np.concatenate([limits.lower, limits.row_lower + self.vector])

@@ -21,7 +21,7 @@ import pandas as pd
 from .candidates import certified_at, contradiction, write
 from .certificate import LOCAL, NONE, SEVERAL, UNCERTIFIED, Answer, Certificate, certify
 from .convex_set import NoSuchSolution, convex_set
-from .enumeration import SAME, Connected, branching, enumerate_all
+from .enumeration import SAME, Connected, branching, enumerate_all, sizes
 from .errors import Infeasible
 from .formulations import complementarity
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
@@ -231,11 +231,14 @@ def _unsettled(certificate: Certificate, count: int, how: str) -> Certificate:
 
 
 def _none(answer: Answer, nodes: int, rejected: int) -> Found:
-    """The proof that there is no equilibrium. Raises Infeasible where that is a matter of the constraints alone."""
+    """The proof that there is no equilibrium. Raises Infeasible where that is a matter of the constraints alone, or of
+    one convex programme without an optimum."""
     if answer.game.players and contradiction(answer.mcp):
         raise Infeasible(
             "no decisions satisfy all constraints and clear the market; look for limits that contradict each other"
         )
+    if answer.outcome.termination is Termination.UNBOUNDED:
+        raise Infeasible(f"the problem is unbounded: {answer.outcome.advice}")
     what = "equilibrium" if answer.game.players else "solution"
     scope = f"proved: no {what}; exhaustive over {nodes} partial patterns"
     if rejected:
@@ -275,7 +278,7 @@ def _matters(mcp: MixedComplementarity) -> np.ndarray:
 
 def _holds(mcp: MixedComplementarity, found: Connected, z: np.ndarray) -> bool:
     """Whether the decisions and prices of z are within the ranges of a set."""
-    slack = 10 * SAME * mcp.scales(z)[0]
+    slack = 10 * SAME * sizes(mcp, z)[0]
     return bool(((z >= found.lower - slack) & (z <= found.upper + slack))[_visible(mcp)].all())
 
 
@@ -283,7 +286,7 @@ def _merged(mcp: MixedComplementarity, sets: Sequence[Connected]) -> list[Connec
     """Sets that differ in multipliers alone put together."""
     kept: list[Connected] = []
     for found in sets:
-        slack = 10 * SAME * mcp.scales(found.point)[0]
+        slack = 10 * SAME * sizes(mcp, found.point)[0]
         for k, other in enumerate(kept):
             with np.errstate(invalid="ignore"):  # infinite ends
                 near = [np.abs(a - b) <= slack for a, b in ((found.lower, other.lower), (found.upper, other.upper))]

@@ -21,7 +21,7 @@ import pandas as pd
 import pyomo.environ as pyo
 import scipy.sparse as sp
 
-from .enumeration import enumerate_all
+from .enumeration import enumerate_all, sizes
 from .errors import Refused
 from .mcp import MixedComplementarity
 from .players import find_game
@@ -123,7 +123,7 @@ def _slopes(solution: Solution, param: Any, side: str | None) -> np.ndarray:
     if not np.isfinite(found).all():
         raise Refused(f"{param.name} makes a bound appear or disappear near its present value")
     if side is None:
-        column, row = mcp.scales(z)
+        column, row = sizes(mcp, z)
         _refuse_kink(mcp, found, step, np.concatenate([row, column, column]), param.name)
     return np.array(_WEIGHTS[side]) @ found / (12 * step)
 
@@ -176,7 +176,7 @@ class _Linearised:
 
     def __init__(self, mcp: MixedComplementarity, z: np.ndarray, side: str | None) -> None:
         self.mcp, self.sign = mcp, -1.0 if side == "down" else 1.0
-        column, row = mcp.scales(z)
+        column, row = sizes(mcp, z)
         self.jacobian = mcp.compact_jacobian(z)
         presses = np.abs(mcp.F(z)) > ACTIVE * row
         fixed = mcp.lower == mcp.upper

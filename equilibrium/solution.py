@@ -190,14 +190,18 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
         raise Refused(
             "there is no potential: the conditions of these players are not those of one convex quadratic programme"
         )
+    unbounded = None
     if found is not None:
         with np.errstate(all="ignore"):  # a programme without an optimum may send it to infinity
             z, outcome = potential.solve(mcp, found)
-        if outcome.ok or outcome.termination is Termination.UNBOUNDED or formulation == "potential":
+        unbounded = outcome if outcome.termination is Termination.UNBOUNDED else None
+        if outcome.ok or (unbounded and not searched) or formulation == "potential":
             return Answer(
                 game, mcp, z, _feasible(outcome), "potential", "the conditions are those of one convex programme"
             )
     z, outcome = _complementarity(mcp, solver, searched)
+    if unbounded and not outcome.ok:
+        outcome = unbounded  # HiGHS says so of programmes that have an optimum, too: a search will tell
     kind = "affine conditions without a potential" if mcp.is_affine else "nonlinear conditions"
     if found is not None:
         kind = "the convex programme behind the conditions was not solved accurately enough"
