@@ -91,6 +91,5 @@ def contradiction(mcp: MixedComplementarity) -> bool:
         np.where(has_up, -np.inf, shift),
         np.where(has_low, np.inf, shift),
     )
-    known = np.concatenate([shift, limits.lower, limits.upper])
-    polyhedron = Polyhedron(mcp.matrix[rows][:, columns], float(np.abs(known[np.isfinite(known)]).max(initial=0.0)))
+    polyhedron = Polyhedron(mcp.matrix[rows][:, columns], limits)
     return polyhedron.minimise(limits)[1] is Termination.INFEASIBLE

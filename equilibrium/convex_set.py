@@ -40,9 +40,9 @@ def convex_set(mcp: MixedComplementarity, z: np.ndarray) -> Connected | None:
     loose = _loose(np.vstack([np.eye(mcp.size)[held], matrix[equal], kernel]))
     lower, upper = z.copy(), z.copy()
     if loose.size:
-        data = np.concatenate([mcp.vector, mcp.lower, mcp.upper])
-        data = np.abs(data[np.isfinite(data)])
-        polyhedron = Polyhedron(sp.csr_array(np.vstack([matrix, kernel])), float(data.max(initial=0.0)))
+        right = np.concatenate([-mcp.vector, np.zeros(len(kernel))])
+        data = Limits(mcp.lower, mcp.upper, right, right)
+        polyhedron = Polyhedron(sp.csr_array(np.vstack([matrix, kernel])), data)
         if polyhedron.minimise(limits)[1] is Termination.INFEASIBLE:
             raise NoSuchSolution("no finite values satisfy the conditions; they hold in relation to ever larger terms")
         found = polyhedron.ranges(limits, list(np.eye(mcp.size)[loose]))

@@ -109,8 +109,7 @@ class _Search:
         self.mcp, self.most = mcp, nodes
         assert mcp.matrix is not None and mcp.vector is not None
         self.matrix, self.vector = mcp.matrix, mcp.vector
-        known = np.concatenate([mcp.vector, mcp.lower, mcp.upper])
-        self.polyhedron = Polyhedron(mcp.matrix, float(np.abs(known[np.isfinite(known)]).max(initial=0.0)))
+        self.polyhedron = Polyhedron(mcp.matrix, Limits(mcp.lower, mcp.upper, -mcp.vector, -mcp.vector))
         self.dense = mcp.compact_jacobian(np.zeros(mcp.size))
         self.pieces: list[_Piece] = []
         self.complete = True
@@ -225,7 +224,7 @@ class _Search:
 
     def sizes(self) -> np.ndarray:
         """What a range is compared with to count as a point: the size of columns and rows."""
-        return self.polyhedron.size * np.concatenate([self.polyhedron.column, 1 / self.polyhedron.row])
+        return np.concatenate([self.polyhedron.column, 1 / self.polyhedron.row])
 
     def add(self, piece: _Piece) -> None:
         """Keep a piece unless another holds it; drop those that it holds."""

@@ -52,11 +52,10 @@ class Limits:
 class Polyhedron:
     """The rows A, scaled once; every question brings its own Limits. ``calls`` counts the programmes solved."""
 
-    def __init__(self, rows: sp.csr_array, size: float) -> None:
-        """``size``: how large limits are, roughly; tolerances are relative to it."""
+    def __init__(self, rows: sp.csr_array, data: Limits) -> None:
+        """data: limits of the size of those that will be asked about; tolerances are relative to them."""
         self.calls = 0
-        self.row, self.column = _scales(rows)
-        self.size = size if np.isfinite(size) and size > 0 else 1.0
+        self.row, self.column = _scales(rows, data)
         self.matrix = self.row[:, None] * rows.toarray() * self.column
         m, n = rows.shape
         self.columns, self.rows = np.arange(n, dtype=np.int32), np.arange(m, dtype=np.int32)
@@ -98,7 +97,7 @@ class Polyhedron:
                 if _separates(highs.getDualRay(), self.matrix, scaled):
                     return np.zeros(len(price)), Termination.INFEASIBLE
             elif status in _TERMINATIONS:
-                z = np.array(highs.getSolution().col_value) * self.column * self.size
+                z = np.array(highs.getSolution().col_value) * self.column
                 return np.clip(z, limits.lower, limits.upper), _TERMINATIONS[status]
             highs.clearSolver()  # once more, from scratch
         return np.zeros(len(price)), Termination.FAILED
@@ -125,9 +124,8 @@ class Polyhedron:
 
     def _scaled(self, limits: Limits) -> Limits | None:
         """The limits in scaled units; None where two of them cross by more than rounding."""
-        column, row = 1 / (self.column * self.size), self.row / self.size
-        lower, upper = limits.lower * column, limits.upper * column
-        row_lower, row_upper = limits.row_lower * row, limits.row_upper * row
+        lower, upper = limits.lower / self.column, limits.upper / self.column
+        row_lower, row_upper = limits.row_lower * self.row, limits.row_upper * self.row
         for low, up in ((lower, upper), (row_lower, row_upper)):
             crossed = low > up
             if (low[crossed] - up[crossed] > FEASIBLE * (1 + np.abs(low[crossed]))).any():
@@ -172,14 +170,30 @@ def _interval(slope: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[
     return float(np.where(a > 0, a * low, a * up).sum()), float(np.where(a > 0, a * up, a * low).sum())
 
 
-def _scales(matrix: sp.csr_array, rounds: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Powers of two that bring the largest entry of each row and column near one (Ruiz)."""
+def _scales(matrix: sp.csr_array, data: Limits, rounds: int = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Powers of two that bring the largest entry of each row and column near one (Ruiz), limits counted as entries.
+
+    With its constant in a row, its columns come out in units of what they will be: quantities in thousands beside
+    prices in thousandths each have the size one. A bound is a row of its own, z_j / bound_j <= 1.
+    """
+    m, n = matrix.shape
+    constant = np.concatenate([_largest(data.row_lower, data.row_upper), np.ones(n)])
+    bound = _largest(data.lower, data.upper)
     entries = sp.coo_array(matrix)
-    (i, j), value = entries.coords, np.abs(entries.data)
-    row, column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
+    there = np.flatnonzero(bound)
+    i, j = np.concatenate([entries.coords[0], m + there]), np.concatenate([entries.coords[1], there])
+    value = np.concatenate([np.abs(entries.data), 1 / bound[there]])
+    row, column = np.ones(m + n), np.ones(n)
     for _ in range(rounds):
-        for factor, index in ((row, i), (column, j)):
-            largest = np.zeros(len(factor))
-            np.maximum.at(largest, index, value * row[i] * column[j])
-            factor /= np.sqrt(np.where(largest > 0, largest, 1.0))
-    return np.exp2(np.round(np.log2(row))), np.exp2(np.round(np.log2(column)))
+        largest = constant * row
+        np.maximum.at(largest, i, value * row[i] * column[j])
+        row /= np.sqrt(np.where(largest > 0, largest, 1.0))
+        largest = np.zeros(n)
+        np.maximum.at(largest, j, value * row[i] * column[j])
+        column /= np.sqrt(np.where(largest > 0, largest, 1.0))
+    return np.exp2(np.round(np.log2(row[:m]))), np.exp2(np.round(np.log2(column)))
+
+
+def _largest(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The larger of two limits by size, absent ones counted as zero."""
+    return np.maximum(*(np.where(np.isfinite(limit), np.abs(limit), 0.0) for limit in (first, second)))

@@ -223,3 +223,21 @@ def test_a_solution_at_infinity_is_none():
     assert enumerate_all(mcp).none
     with pytest.raises(NoSuchSolution):
         convex_set(mcp, far)
+
+
+def test_prices_in_thousandths_beside_quantities_in_thousands():
+    """A limit's multiplier of 0.002 beside outputs of 1400: no piece is taken for another, no point for a set."""
+    matrix = [[2e-8, 1e-3, -1e-8, 1e-3], [-1e-3, 0, -1e-3, 0], [0, 0, 0, 1e-3], [-1e-3, 0, -1e-3, 0]]
+    mcp = problem(matrix, [1e-5, 1.5, 0, 2], [0, 0, 0, 0], [2900, INF, 1400, INF])
+    found = enumerate_all(mcp)
+    assert found.complete
+    assert any((one.lower <= (100, 0.002, 1400, 0)).all() and one.upper[1] >= 0.002 for one in found.solutions)
+
+
+def test_whole_numbers_as_bounds():
+    """Bounds given as integers: an upper bound of 0.0028 beside lower bounds of 0 is not cut to 0."""
+    mcp = problem([[0, -3e6], [-1e6, 0]], [0, -1000], [0, 0], [0.0015, 0.0028])
+    mcp.lower = np.array([0, 0])
+    found = enumerate_all(mcp)
+    assert found.complete
+    assert [one.point.tolist() for one in found.solutions] == [[0.0015, 0.0028]]
