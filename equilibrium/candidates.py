@@ -15,6 +15,9 @@ from .solvers.outcome import Termination
 from .solvers.polyhedron import Limits, Polyhedron
 from .tolerances import REGRET
 
+COMPARED = "all stationary points of its own problem compared"
+"""The proof for a player that is not convex: it holds at the point examined, not on a set around it."""
+
 LARGEST, NODES = 24, 2000
 """Up to so many columns to decide, and so many partial patterns, a player's own problem is searched."""
 
@@ -52,7 +55,7 @@ def _globally(answer: Answer, index: int, check: Check, z: np.ndarray) -> Check:
         return check
     if gain > REGRET * max(check.bill, 1e-300):
         return replace(check, regret=max(gain, check.regret), note="one of its other stationary points is better")
-    return replace(check, regret=max(gain, 0.0), proof="all stationary points of its own problem compared", note="")
+    return replace(check, regret=max(gain, 0.0), proof=COMPARED, note="")
 
 
 def global_gain(mcp: MixedComplementarity, index: int, z: np.ndarray) -> float | None:

@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from .candidates import certified_at, contradiction, write
+from .candidates import COMPARED, certified_at, contradiction, write
 from .certificate import LOCAL, NONE, SEVERAL, UNCERTIFIED, Answer, Certificate, certify
 from .convex_set import NoSuchSolution, convex_set
 from .enumeration import SAME, Connected, branching, enumerate_all, sizes
@@ -111,7 +111,7 @@ def _enumerated(answer: Answer, certificate: Certificate, every: bool) -> Found:
     complete = (
         search.complete
         and len(listed) == len(search.solutions)
-        and all(one.ok or deviates for _, one, deviates in checked)
+        and all(one.ok or (deviates and found.isolated) for found, one, deviates in checked)
     )
     if certificate.ok and not search.none and not any(_holds(mcp, found, answer.z) for found, _ in good):
         complete = False  # a search that missed an answer is not to be trusted
@@ -127,7 +127,7 @@ def _enumerated(answer: Answer, certificate: Certificate, every: bool) -> Found:
     write(mcp, answer.z)
     sets = _merged(mcp, [found for found, _ in good])
     sets.sort(key=lambda found: not _holds(mcp, found, answer.z))
-    if any(one.verdict == LOCAL for _, one in good):
+    if any(one.verdict == LOCAL or (not found.isolated and _at_a_point(one)) for found, one in good):
         return Found(answer, _unsettled(certificate, len(sets), "enumeration"), tuple(sets))
     finished = "exhaustive over" if complete else "not finished after"
     how = f"enumeration, {finished} {search.nodes} partial patterns"
@@ -225,8 +225,13 @@ def _told(
     )
 
 
+def _at_a_point(certificate: Certificate) -> bool:
+    """Whether the certificate holds at its point only, not on the set of solutions around it."""
+    return any(check.proof == COMPARED for check in certificate.checks)
+
+
 def _unsettled(certificate: Certificate, count: int, how: str) -> Certificate:
-    reason = f"{how}: {count} answers, not all of them certified globally"
+    reason = f"{how}: {count} answers, not all of them certified globally everywhere"
     return replace(certificate, uniqueness=Uniqueness(NOT_PROVED, NOT_PROVED, reason))
 
 

@@ -269,6 +269,14 @@ def test_random_games_of_players_that_are_not_concave(seed):
     assert solution.certificate.verdict == ("several" if len(pure_ones) > 1 else "certified")
 
 
+def test_a_set_checked_at_one_point_proves_nothing():
+    """The second does not care: with y < 1/2 the first prefers 0, with y > 1/2 it prefers 1, and so on along a set of
+    stationary points of which some are no equilibria."""
+    solution = solve(bimatrix((2, -1), (0, 0), bow=1.0), every=True)
+    assert solution.certificate.verdict not in ("none", "several")
+    assert solution.certificate.uniqueness.decisions == "not proved"
+
+
 def quadratic_answers() -> pyo.ConcreteModel:
     """min (x - y^2)^2 and min (y - x^2)^2 on [-2, 2]: (0, 0), (1, 1) and (2, 2)."""
     m = pyo.ConcreteModel()
