@@ -2,8 +2,9 @@
 """Solve a case folder: read the tables, find every alternative's equilibrium, certify it, write results, print a
 comparison.
 
-Exit codes: 0 everything certified; 1 an answer is uncertified or off its expected numbers; 2 bad input; 3 a needed
-solver is missing; 4 a model was refused or has no solution.
+Exit codes: 0 everything answered (certified, a rule, several equilibria listed, or a proof that there is none); 1 an
+answer is uncertified or off its expected numbers; 2 bad input; 3 a needed solver is missing; 4 a model was refused or
+its constraints contradict each other.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--no-figures", action="store_true", help="write no pictures")
     found.add_argument("--quiet", action="store_true", help="print only what went wrong")
     found.add_argument("--strict", action="store_true", help="an answer certified only locally counts as a failure")
+    found.add_argument("--every", action="store_true", help="look long for further equilibria of each alternative")
     found.add_argument("--timing", action="store_true", help="print where the time went")
     found.add_argument("--check", action="store_true", help="check the case folder and stop")
     found.add_argument("--list", action="store_true", help="list markets, structures and cases")
@@ -108,6 +110,7 @@ def run(options: argparse.Namespace) -> int:
             not options.no_figures,
             options.strict,
             progress,
+            every=options.every,
         )
     show(console, results, time.perf_counter() - began, options)
     for failure in results.failures:
@@ -172,6 +175,8 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
         console.print(
             f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
+    if "equilibria" in results.tables:
+        print_table(console, results.tables["equilibria"], "Several equilibria (values elsewhere: number 1)")
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"[yellow]{one.alternative.name}: {warning}[/yellow]")

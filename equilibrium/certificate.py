@@ -37,7 +37,7 @@ from .tolerances import DISTANCE, FEASIBLE, REGRET, RESIDUAL
 from .uniqueness import NOT_PROVED, Uniqueness, examine
 
 CERTIFIED, LOCAL, RULE, UNCERTIFIED, CYCLING = "certified", "certified, local", "rule", "uncertified", "cycling"
-NONE = "none"
+SEVERAL, NONE = "several", "none"  # said by ``multiplicity``, after a search
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Certificate:
 
     @property
     def ok(self) -> bool:
-        """Whether the answer may be used: certified (also locally) or a rule."""
-        return self.verdict in (CERTIFIED, LOCAL, RULE)
+        """Whether the answer may be used: certified (also locally, also as one of several) or a rule."""
+        return self.verdict in (CERTIFIED, LOCAL, RULE, SEVERAL)
 
 
 @dataclass
@@ -137,6 +137,8 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
     if not all(check.passed for check in checks):
         wrong = ", ".join(check.name for check in checks if not check.passed)
         return (CYCLING if answer.outcome.termination is Termination.CYCLING else UNCERTIFIED), f"fails for {wrong}"
+    if not answer.game.players and answer.game.pairs:
+        return CERTIFIED, "a solution of the complementarity conditions as stated; nobody decides anything"
     if not answer.game.players:
         return RULE, "nobody decides; the rules hold"
     if answer.candidates:

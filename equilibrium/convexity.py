@@ -129,7 +129,7 @@ def _power(expression: ne.PowExpression, own: ComponentMap) -> str:
         return "convex"
     if 0 < power < 1 and inner in ("affine", "concave") and low >= 0:
         return "concave"
-    if power < 0 and inner in ("affine", "concave") and low > 0:
+    if power < 0 and inner in ("affine", "concave") and low >= 0:  # infinite at zero, convex all the same
         return "convex"
     return "unknown"
 

@@ -80,6 +80,12 @@ class Refused(EquilibriumError):
     code = 4
 
 
+class NoEquilibrium(EquilibriumError):
+    """It was proved that there is no equilibrium: an answer, not a failure; the message gives the proof."""
+
+    code = 0
+
+
 class Infeasible(EquilibriumError):
     """No decisions satisfy the constraints; the message names the ones that contradict each other where it can."""
 

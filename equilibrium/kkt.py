@@ -58,7 +58,26 @@ def nonlinear(game: Game) -> MixedComplementarity:
     for k, (player, other) in enumerate(zip(game.players, twin.players, strict=True)):
         _transform(player, other, given[k], layout, expressions, variables, absorbed)
     _outside(game, twin, layout, expressions, variables)
-    return _oriented(game, layout, _problem(copy, layout, expressions, variables))
+    mcp = _problem(copy, layout, expressions, variables)
+    mcp.start = _inside(mcp)
+    return _oriented(game, layout, mcp)
+
+
+def _inside(mcp: MixedComplementarity) -> np.ndarray:
+    """The start, moved off its bounds where some term has no value there (a logarithm of zero)."""
+    assert mcp.start is not None
+    room = np.where(np.isfinite(mcp.upper - mcp.lower), mcp.upper - mcp.lower, 2.0)
+    for share in (0.0, 0.05, 0.5):
+        z = np.clip(mcp.start, mcp.lower + share * room, mcp.upper - share * room)
+        try:
+            if np.isfinite(mcp.F(z)).all() and np.isfinite(mcp.jacobian(z).data).all():
+                return z
+        except ArithmeticError:
+            continue
+    raise Refused(
+        "some term of this model has no value at the start (a logarithm or a power outside its domain?); give the Vars "
+        "values at which everything is defined (initialize=), or bounds that keep them there"
+    )
 
 
 def _linear_rows(game: Game) -> dict[int, Any]:

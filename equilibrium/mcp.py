@@ -143,7 +143,8 @@ class MixedComplementarity:
         if self.start is not None:
             return np.clip(self.start, self.lower, self.upper)
         free = ~np.isfinite(self.lower) & ~np.isfinite(self.upper)
-        return np.where(free, 0.0, np.where(np.isfinite(self.upper), 0.5 * (lower + upper), lower))
+        inside = np.isfinite(self.upper) | (not self.is_affine)  # a nonlinear term may have no value on a bound
+        return np.where(free, 0.0, np.where(inside, 0.5 * (lower + upper), lower))
 
     def part(self, columns: np.ndarray, z: np.ndarray) -> MixedComplementarity:
         """The problem in some columns with the others held at z; held values are folded into the constants."""

@@ -12,6 +12,7 @@ from pyomo.core.expr.numeric_expr import NumericExpression
 from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression, RangedExpression
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.mpec.complementarity import ComplementarityData
+from pyomo.repn import generate_standard_repn
 
 from .errors import Refused
 
@@ -30,7 +31,9 @@ class Pair:
 def read_pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
     """Read ``complements(row, variable bound)`` as lower <= v <= upper _|_ F, with F >= 0 at the lower bound."""
     sides = [_split(arg) for arg in data._args]
-    plain = [body.is_expression_type() is False and isinstance(body, VarData) for body, _, _ in sides]
+    if not any(isinstance(body, VarData) for body, _, _ in sides):
+        sides = [_solved(*side) for side in sides]
+    plain = [isinstance(body, VarData) for body, _, _ in sides]
     if not any(plain):
         raise Refused(
             f"the pair {data.name} has no side that is a bound of one Var; write complements(row >= 0, price >= 0)"
@@ -40,6 +43,11 @@ def read_pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
     theirs = [alone and owner.get(side[0], -1) >= 0 for alone, side in zip(plain, sides, strict=True)]
     v = 1 if plain[1] and not (theirs[1] and plain[0] and not theirs[0]) else 0
     (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
+    if row_low != row_up and math.isinf(low) and math.isinf(up) and (math.isfinite(row_low) or math.isfinite(row_up)):
+        raise Refused(
+            f"the pair {data.name} bounds only one of its sides; write complements(row >= 0, {variable.name} >= 0), or "
+            f"complements(row == 0, {variable.name}) for a free Var"
+        )
     if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
         raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
     if math.isfinite(row_low) and not math.isfinite(up):
@@ -73,6 +81,15 @@ def _split(relation: object) -> tuple[NumericExpression, float, float]:
             return small, -math.inf, float(pyo.value(large))
         return large - small, 0.0, math.inf
     return relation, -math.inf, math.inf
+
+
+def _solved(body: object, lower: float, upper: float) -> tuple[object, float, float]:
+    """A relation in one Var alone, such as -x <= 0 or 2 x - 6 >= 0, as bounds of that Var; others as they are."""
+    repn = generate_standard_repn(body)
+    if not repn.is_linear() or len(repn.linear_vars) != 1 or not repn.linear_coefs[0]:
+        return body, lower, upper
+    ends = [(end - repn.constant) / repn.linear_coefs[0] for end in (lower, upper)]
+    return repn.linear_vars[0], min(ends), max(ends)
 
 
 def _constant(expression: object) -> bool:

@@ -13,7 +13,11 @@ from .data import Data
 from .market import CURRENCY
 from .results import Failure, Results, Solved
 
-CERTIFICATE_SCHEMA = 1
+CERTIFICATE_SCHEMA = 2
+SEVERAL = (
+    "Where equilibria are several, or form a set: the range of every Var on each connected set of them (lower = upper: "
+    "one value). Values elsewhere belong to number 1."
+)
 
 
 # ---------------------------------------------------------------------------------------------------------- the tables
@@ -28,6 +32,9 @@ def collect(case: Case, data: Data, solved: Sequence[Solved], failures: Sequence
         "multipliers": _stack(solved, _multipliers, ["alternative", "row", "multiplier"]),
         "candidates": _stack(solved, _candidates, ["alternative", "branch", "payoff", "variable", "value", "proof"]),
     }
+    if several := [one for one in solved if _not_one(one)]:
+        columns = ["alternative", "equilibrium", "variable", "lower", "upper"]
+        tables["equilibria"] = _stack(several, lambda one: one.solution.equilibria, columns)
     if case.market.accounts is not None:
         tables["accounts"] = _stack(solved, case.market.accounts, ["alternative", "party", "item", "value", "unit"])
     if case.market.summary is not None and solved:
@@ -47,6 +54,12 @@ def _stack(solved: Sequence[Solved], make: Any, columns: list[str]) -> pd.DataFr
             frame.insert(0, "alternative", one.alternative.name) if "alternative" not in frame else None
             frames.append(frame)
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def _not_one(one: Solved) -> bool:
+    """Whether several equilibria are known, or one that is a set."""
+    known = one.solution.known
+    return len(known) > 1 or any(not found.isolated for found in known)
 
 
 def _multipliers(one: Solved) -> pd.DataFrame:
@@ -84,6 +97,7 @@ def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[F
             "decisions": certificate.uniqueness.decisions,
             "prices": certificate.uniqueness.prices,
             "uniqueness_reason": certificate.uniqueness.reason,
+            "equilibria": len(one.solution.known),
             "theory": theorem,
             "route": one.solution.route,
             "solver": f"{outcome.solver} {outcome.version}".strip(),
@@ -186,6 +200,8 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
     if "comparison" in results.tables:
         lines += ["## Comparison", "", markdown(overview(results)), ""]
     lines += ["## Certificate", "", markdown(verdicts(results)), ""]
+    if "equilibria" in results.tables:
+        lines += ["## Several equilibria", "", SEVERAL, "", markdown(results.tables["equilibria"]), ""]
     lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
     lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
     for name, table in results.tables.items():

@@ -35,7 +35,8 @@ class Solved:
 
 @dataclass
 class Failure:
-    """One alternative without an answer: verdict 'refused', 'infeasible' or 'solver missing', and the reason."""
+    """One alternative without an answer: verdict 'refused', 'infeasible', 'solver missing' or 'none' (proved: there is
+    no equilibrium, code 0), and the reason."""
 
     alternative: Alternative
     verdict: str

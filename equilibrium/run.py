@@ -11,9 +11,9 @@ import pandas as pd
 
 from . import report, writing
 from .case import Alternative, Case, read_case
-from .certificate import CYCLING, UNCERTIFIED, second_opinion
+from .certificate import CYCLING, NONE, UNCERTIFIED, second_opinion
 from .data import Data, change
-from .errors import DataError, Fault, Infeasible, Refused, SolverMissing
+from .errors import DataError, Fault, Infeasible, NoEquilibrium, Refused, SolverMissing
 from .market import Market
 from .results import Failure, Results, Solved
 from .solution import check_route, solve
@@ -33,12 +33,14 @@ def run_case(
     strict: bool = False,
     progress: Callable[[str], None] = lambda text: None,
     write: bool = True,
+    every: bool = False,
 ) -> Results:
     """Solve the alternatives of a case folder and write the results folder.
 
     only: names of alternatives. changes: cells to replace, by address. formulation, solver: force a route. out: where
     to write (default ``results/<market>/<case>``). strict: an answer certified only locally counts as a failure.
-    progress: called with one line before each step. Raises DataError for bad input, before anything is solved or
+    progress: called with one line before each step. every: look long for further equilibria of each alternative.
+    Raises DataError for bad input, before anything is solved or
     written.
     """
     began = time.perf_counter()
@@ -50,7 +52,7 @@ def run_case(
     data = change(case.data, changes) if changes else case.data
     alternatives = _chosen(case, only)
     read = time.perf_counter() - began
-    solved, failures = solve_all(case.market, data, alternatives, formulation, solver, progress)
+    solved, failures = solve_all(case.market, data, alternatives, formulation, solver, progress, every)
     progress("tables")
     began = time.perf_counter()
     tables = report.collect(case, data, solved, failures)
@@ -72,13 +74,16 @@ def solve_all(
     formulation: str | None = None,
     solver: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    every: bool = False,
 ) -> tuple[list[Solved], list[Failure]]:
     """State, solve and certify each alternative; one that cannot be solved is a Failure and stops nobody else."""
     solved, failures = [], []
     for alternative in alternatives:
         progress(alternative.name)
         try:
-            solved.append(solve_one(market, data, alternative, formulation, solver))
+            solved.append(solve_one(market, data, alternative, formulation, solver, every))
+        except NoEquilibrium as proof:
+            failures.append(Failure(alternative, NONE, str(proof), proof.code))
         except SolverMissing as error:
             failures.append(Failure(alternative, "solver missing", str(error), error.code))
         except Infeasible as error:
@@ -89,14 +94,21 @@ def solve_all(
 
 
 def solve_one(
-    market: Market, data: Data, alternative: Alternative, formulation: str | None = None, solver: str | None = None
+    market: Market,
+    data: Data,
+    alternative: Alternative,
+    formulation: str | None = None,
+    solver: str | None = None,
+    every: bool = False,
 ) -> Solved:
-    """One alternative of a market."""
+    """One alternative of a market. Raises NoEquilibrium where it is proved that there is none."""
     structure = market.structures[alternative.structure]
     began = time.perf_counter()
     model = structure.build(data, **alternative.options)
     stated = time.perf_counter() - began
-    solution = solve(model, formulation, solver, structure.branches)
+    solution = solve(model, formulation, solver, structure.branches, every=every)
+    if solution.certificate.verdict == NONE:
+        raise NoEquilibrium(solution.certificate.scope)
     solution.certificate = second_opinion(solution.answer, solution.certificate)
     solution.seconds = {"state": stated, **solution.seconds}
     answer = Solved(alternative, data, model, solution)
@@ -107,8 +119,8 @@ def solve_one(
 
 
 def exit_code(solved: Sequence[Solved], failures: Sequence[Failure], validation: pd.DataFrame, strict: bool) -> int:
-    """0 all certified, 1 uncertified, cycling or off its expected numbers, 3 solver missing, 4 refused or
-    infeasible."""
+    """0 all answered (certified, a rule, several or proved none), 1 uncertified, cycling or off its expected numbers, 3
+    solver missing, 4 refused or infeasible."""
     codes = [failure.code for failure in failures]
     verdicts = {one.solution.certificate.verdict for one in solved}
     bad = {UNCERTIFIED, CYCLING} | ({"certified, local"} if strict else set())

@@ -12,10 +12,11 @@ import pandas as pd
 import pyomo.environ as pyo
 import scipy.sparse as sp
 
-from . import branches, leading
+from . import branches, leading, multiplicity
 from .branches import Branch, Candidate
-from .certificate import Answer, Certificate, certify
+from .certificate import NONE, Answer, Certificate, certify
 from .conditions import NotAffine, affine
+from .enumeration import Connected
 from .errors import DataError, Fault, Infeasible, Refused
 from .formulations import best_response, complementarity, potential
 from .formulations.ties import OPTIMISTIC
@@ -46,6 +47,13 @@ class Solution:
     answer: Answer
     certificate: Certificate
     seconds: dict[str, float] = field(default_factory=dict)
+    known: Sequence[Connected] = ()
+
+    @property
+    def equilibria(self) -> pd.DataFrame:
+        """The equilibria that are known, as rows (equilibrium, variable, lower, upper); number 1 holds the values of
+        the model's Vars. Whether there are others, the certificate's verdict and uniqueness say."""
+        return multiplicity.table(self.answer.mcp, self.known)
 
     @property
     def outcome(self) -> Outcome:
@@ -95,6 +103,7 @@ def solve(
     solver: str | None = None,
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None = None,
     ties: str = OPTIMISTIC,
+    every: bool = False,
 ) -> Solution:
     """Find an equilibrium of ``model`` and certify it.
 
@@ -102,8 +111,9 @@ def solve(
     formulation: one of FORMULATIONS; chosen by what the conditions allow if not given. solver: one of SOLVERS, for
     the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
     optimum. ties: 'optimistic' or 'pessimistic', how followers with several answers break ties, seen from the leader.
-    Raises Refused (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such
-    route).
+    every: look long for further equilibria (small affine problems are searched anyway), also where players are not
+    concave. Where it is proved that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
+    (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)
     began = time.perf_counter()
@@ -118,12 +128,24 @@ def solve(
     elif formulation == "branches":
         raise Refused("the formulation 'branches' needs a market that names the branches of its non-concave player")
     else:
-        answer, seconds = _answer(game, formulation, solver)
+        answer, seconds = _answer(game, formulation, solver, every)
+    before = [(c, c.value) for c in answer.mcp.components if not isinstance(c, tuple)]
     _write(answer)
     began = time.perf_counter()
-    certificate = certify(answer)
+    with np.errstate(all=None if answer.outcome.ok else "ignore"):  # what was not solved may be of any size
+        certificate = certify(answer)
     seconds = {"sort": sorting, **seconds, "certify": time.perf_counter() - began}
-    return Solution(model, answer, certificate, seconds)
+    if answer.leading is not None or (
+        not certificate.ok and (formulation or solver)
+    ):  # asked for this way, so its failure is the answer
+        return Solution(model, answer, certificate, seconds)
+    began = time.perf_counter()
+    found = multiplicity.settle(answer, certificate, every)
+    if found.certificate.verdict == NONE:
+        for variable, value in before:
+            variable.set_value(value, skip_validation=True)
+    seconds["search"] = time.perf_counter() - began
+    return Solution(model, found.answer, found.certificate, seconds, found.equilibria)
 
 
 def _refuse_cramped(game: Game, mcp: MixedComplementarity) -> None:
@@ -159,7 +181,9 @@ def derive(game: Game) -> MixedComplementarity:
         return nonlinear(game)
 
 
-def _answer(game: Game, formulation: str | None, solver: str | None) -> tuple[Answer, dict[str, float]]:
+def _answer(
+    game: Game, formulation: str | None, solver: str | None, every: bool = False
+) -> tuple[Answer, dict[str, float]]:
     began = time.perf_counter()
     mcp = derive(game)
     derived = time.perf_counter() - began
@@ -167,15 +191,17 @@ def _answer(game: Game, formulation: str | None, solver: str | None) -> tuple[An
         k = int(np.flatnonzero(mcp.lower > mcp.upper)[0])
         raise Infeasible(f"{mcp.names[k]} must be at least {mcp.lower[k]:g} and at most {mcp.upper[k]:g}")
     began = time.perf_counter()
-    answer = _route(game, mcp, formulation, solver)
+    answer = _route(game, mcp, formulation, solver, every)
     return answer, {"derive": derived, "solve": time.perf_counter() - began}
 
 
-def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solver: str | None) -> Answer:
+def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solver: str | None, every: bool) -> Answer:
+    searched = formulation is None and solver is None and multiplicity.small(mcp, every)
     if not game.players:
-        z, outcome = newton.solve(mcp)
-        return Answer(game, mcp, z, _feasible(outcome), "rule", "nobody decides")
-    _refuse_concave(game, mcp)
+        z, outcome = _complementarity(mcp, solver, searched)
+        return Answer(game, mcp, z, outcome, "complementarity" if game.pairs else "rule", "nobody decides")
+    if not (every and searched):  # a search drops what is no best response
+        _refuse_concave(game, mcp)
     _refuse_cramped(game, mcp)
     if formulation == "best_response":
         z, outcome = best_response.solve(mcp)
@@ -185,17 +211,31 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
         raise Refused(
             "there is no potential: the conditions of these players are not those of one convex quadratic programme"
         )
+    unbounded = None
     if found is not None:
-        z, outcome = potential.solve(mcp, found)
-        if outcome.ok or outcome.termination is Termination.UNBOUNDED or formulation == "potential":
+        with np.errstate(all="ignore"):  # a programme without an optimum may send it to infinity
+            z, outcome = potential.solve(mcp, found)
+        unbounded = outcome if outcome.termination is Termination.UNBOUNDED else None
+        if outcome.ok or (unbounded and not searched) or formulation == "potential":
             return Answer(
                 game, mcp, z, _feasible(outcome), "potential", "the conditions are those of one convex programme"
             )
-    z, outcome = complementarity.solve(mcp, solver)
+    z, outcome = _complementarity(mcp, solver, searched)
+    if unbounded and not outcome.ok:
+        outcome = unbounded  # HiGHS says so of programmes that have an optimum, too: a search will tell
     kind = "affine conditions without a potential" if mcp.is_affine else "nonlinear conditions"
     if found is not None:
         kind = "the convex programme behind the conditions was not solved accurately enough"
-    return Answer(game, mcp, z, _feasible(outcome), "complementarity", "asked for" if formulation else kind)
+    return Answer(game, mcp, z, outcome, "complementarity", "asked for" if formulation else kind)
+
+
+def _complementarity(mcp: MixedComplementarity, solver: str | None, searched: bool) -> tuple[np.ndarray, Outcome]:
+    """The joint conditions solved; Newton alone where a search finds out what it leaves, and why."""
+    if searched:
+        with np.errstate(all="ignore"):  # conditions without a solution send it to infinity
+            return newton.solve(mcp)
+    z, outcome = complementarity.solve(mcp, solver)
+    return z, _feasible(outcome)
 
 
 def _feasible(outcome: Outcome) -> Outcome:
