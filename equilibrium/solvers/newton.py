@@ -8,14 +8,13 @@ with both, F for free columns. Rows and columns are scaled first (Ruiz); positiv
 from __future__ import annotations
 
 import time
-import warnings
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
-import scipy.sparse.linalg as spla
 
 from ..mcp import DECISION, Matrix, MixedComplementarity
+from . import linear
+from .active_set import polish, search
 from .outcome import Outcome, Termination
 
 
@@ -28,7 +27,9 @@ def solve(
     z = np.clip(mcp.interior() if start is None else start, mcp.lower, mcp.upper)
     if (mcp.lower > mcp.upper).any():
         return z, _outcome(Termination.INFEASIBLE, "a bound pair is crossed", began, 0)
-    best, best_error = z, mcp.error(z)
+    best, best_error, count = search(mcp, z)
+    if best_error <= tolerance:
+        return best, _outcome(Termination.SOLVED, f"relative residual {best_error:.1e}", began, count)
     scaled = _Scaled(mcp, z)
     y = z / scaled.column
     value = scaled.equations(y)
@@ -57,60 +58,6 @@ def solve(
     return best, _outcome(
         Termination.SOLVED if solved else Termination.LIMIT, f"relative residual {best_error:.1e}", began, count
     )
-
-
-def polish(mcp: MixedComplementarity, z: np.ndarray, steps: int = 8) -> np.ndarray:
-    """Newton on the active set identified at z: columns at a bound stay there, the other rows hold with equality."""
-    best = np.clip(z, mcp.lower, mcp.upper)
-    best_error = mcp.error(best)
-    point = best
-    for _ in range(steps):
-        try:
-            candidate = _active_set_step(mcp, point)
-        except (np.linalg.LinAlgError, ArithmeticError, RuntimeError):
-            break
-        error = mcp.error(candidate)
-        if not np.isfinite(error):
-            break
-        point = candidate
-        if error < best_error:
-            best, best_error = candidate, error
-        elif error >= best_error and best_error < 1e-13:
-            break
-    return best
-
-
-def _active_set_step(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    column, row = mcp.scales(z)
-    value = mcp.F(z)
-    slack = value / row
-    low = np.isfinite(mcp.lower) & ((z - mcp.lower) / column < slack)
-    up = np.isfinite(mcp.upper) & ((mcp.upper - z) / column < -slack) & ~low
-    free = np.flatnonzero(~low & ~up)
-    moved = np.where(low, mcp.lower, np.where(up, mcp.upper, z))
-    jacobian = mcp.compact_jacobian(z)
-    if free.size:
-        right = -(value + jacobian @ (moved - z))[free]
-        part = jacobian[np.ix_(free, free)] if isinstance(jacobian, np.ndarray) else jacobian[free][:, free]
-        moved[free] = z[free] + linear_solve(part, right)
-    return np.clip(moved, mcp.lower, mcp.upper)
-
-
-def linear_solve(matrix: Matrix, right: np.ndarray) -> np.ndarray:
-    """Solve a square system; least squares where it is singular. Small systems densely, large ones by sparse LU."""
-    if isinstance(matrix, np.ndarray):
-        if not np.isfinite(matrix).all():
-            raise np.linalg.LinAlgError("not finite")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", scipy.linalg.LinAlgWarning)
-            try:
-                return scipy.linalg.solve(matrix, right, check_finite=False)
-            except (scipy.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
-                return np.linalg.lstsq(matrix, right, rcond=1e-12)[0]
-    shifted = sp.csc_array(matrix + 1e-13 * sp.eye_array(matrix.shape[0]))
-    factor = spla.splu(shifted)
-    step = factor.solve(right)
-    return step + factor.solve(right - matrix @ step)
 
 
 class _Scaled:
@@ -155,7 +102,7 @@ class _Scaled:
         matrix = self._matrix(y, own, through)
         gradient = matrix.T @ value
         try:
-            step = linear_solve(matrix, -value)
+            step = linear.solve(matrix, -value)
         except (np.linalg.LinAlgError, RuntimeError):
             step = np.full(len(y), np.nan)
         slope = float(gradient @ step)
@@ -163,7 +110,7 @@ class _Scaled:
             damping = 1e-3 * float(np.linalg.norm(value))
             identity = np.eye(len(y)) if isinstance(matrix, np.ndarray) else sp.eye_array(len(y))
             normal = matrix.T @ matrix + damping * identity
-            step = linear_solve(normal, -gradient)
+            step = linear.solve(normal, -gradient)
             slope = float(gradient @ step)
         return step, slope
 
