@@ -1,39 +1,44 @@
 """The joint conditions as they stand: every player's optimality together with what clears.
 
-Monotone affine problems are one convex quadratic programme whose optimum is zero; anything else goes to semismooth
-Newton, and what Newton leaves to Ipopt's homotopy with restarts.
+Newton's method comes first: it is quickest, and its answer is judged by its residual. What it leaves goes, if affine
+and monotone, to one convex quadratic programme whose optimum is zero; otherwise to Newton from several starts, then to
+the search over active sets (small affine problems) and to Ipopt's homotopy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..mcp import MixedComplementarity
-from ..solvers import highs, ipopt, newton
+from ..solvers import disjunctions, highs, ipopt, newton
 from ..solvers.outcome import Outcome, Termination
 from ..tolerances import RESIDUAL
 from .potential import lowest_eigenvalue
 
+Solver = Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
+
 
 def solve(mcp: MixedComplementarity, solver: str | None = None) -> tuple[np.ndarray, Outcome]:
-    """A solution of ``mcp`` by ``solver`` ('qp', 'newton', 'ipopt'), or by each in turn until one succeeds."""
+    """A solution of ``mcp`` by ``solver`` ('qp', 'newton', 'milp', 'ipopt'), or by each in turn until one succeeds."""
     if solver is not None:
         return SOLVERS[solver](mcp)
     z, outcome = newton.solve(mcp)
-    if outcome.ok:
-        return z, outcome
-    if mcp.is_affine:
-        other, second = monotone_programme(mcp)
+    for attempt in _remaining(mcp):
+        if outcome.termination in (Termination.SOLVED, Termination.INFEASIBLE):
+            break
+        other, second = attempt(mcp)
         if second.ok or second.termination is Termination.INFEASIBLE:
-            return other, second
-    if ipopt.available():
-        other, third = ipopt.solve(mcp, z)
-        if third.ok:
-            return other, third
+            z, outcome = other, second
     return z, outcome
+
+
+def _remaining(mcp: MixedComplementarity) -> list[Solver]:
+    affine: list[Solver] = [monotone_programme, newton.solve_from_several, disjunctions.solve]
+    return (affine if mcp.is_affine else [newton.solve_from_several]) + ([_ipopt] if ipopt.available() else [])
 
 
 def monotone_programme(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
@@ -92,8 +97,12 @@ def _newton(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
     return newton.solve(mcp)
 
 
+def _milp(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
+    return disjunctions.solve(mcp)
+
+
 def _ipopt(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
     return ipopt.solve(mcp)
 
 
-SOLVERS = {"qp": monotone_programme, "newton": _newton, "ipopt": _ipopt}
+SOLVERS: dict[str, Solver] = {"qp": monotone_programme, "newton": _newton, "milp": _milp, "ipopt": _ipopt}
