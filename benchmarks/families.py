@@ -89,8 +89,8 @@ def pmat(random: np.random.Generator) -> MixedComplementarity:
     else:
         matrix = random.uniform(-1, 1, (N, N))
         matrix[np.diag_indices(N)] = np.abs(matrix).sum(axis=1)
-        matrix = matrix * 10.0 ** random.uniform(-1, 1, N)
-        matrix = 10.0 ** random.uniform(-1, 1, (N, 1)) * matrix
+        matrix = matrix * 10.0 ** random.uniform(-2, 2, N)
+        matrix = 10.0 ** random.uniform(-2, 2, (N, 1)) * matrix
     return problem(matrix, 5 * random.normal(size=N))
 
 

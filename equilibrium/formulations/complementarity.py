@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,18 +28,19 @@ def solve(mcp: MixedComplementarity, solver: str | None = None) -> tuple[np.ndar
     if solver is not None:
         return SOLVERS[solver](mcp)
     z, outcome = newton.solve(mcp)
-    for attempt in _remaining(mcp):
+    slower: list[Solver] = [
+        monotone_programme,
+        newton.solve_from_several,
+        disjunctions.solve,
+        partial(ipopt.solve, start=z),
+    ]
+    for attempt in slower:
         if outcome.termination in (Termination.SOLVED, Termination.INFEASIBLE):
             break
         other, second = attempt(mcp)
         if second.ok or second.termination is Termination.INFEASIBLE:
             z, outcome = other, second
     return z, outcome
-
-
-def _remaining(mcp: MixedComplementarity) -> list[Solver]:
-    affine: list[Solver] = [monotone_programme, newton.solve_from_several, disjunctions.solve]
-    return (affine if mcp.is_affine else [newton.solve_from_several]) + ([_ipopt] if ipopt.available() else [])
 
 
 def monotone_programme(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
@@ -93,16 +95,9 @@ def _programme(mcp: MixedComplementarity, symmetric: sp.csc_array) -> highs.Prog
     )
 
 
-def _newton(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
-    return newton.solve(mcp)
-
-
-def _milp(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
-    return disjunctions.solve(mcp)
-
-
-def _ipopt(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
-    return ipopt.solve(mcp)
-
-
-SOLVERS: dict[str, Solver] = {"qp": monotone_programme, "newton": _newton, "milp": _milp, "ipopt": _ipopt}
+SOLVERS: dict[str, Solver] = {
+    "qp": monotone_programme,
+    "newton": newton.solve,
+    "milp": disjunctions.solve,
+    "ipopt": ipopt.solve,
+}

@@ -23,7 +23,7 @@ STUCK = 40
 
 
 def solve(
-    mcp: MixedComplementarity, start: np.ndarray | None = None, iterations: int = 300, tolerance: float = 1e-11
+    mcp: MixedComplementarity, start: np.ndarray | None = None, iterations: int = 300, tolerance: float = 1e-13
 ) -> tuple[np.ndarray, Outcome]:
     """A solution of ``mcp`` from ``start``, polished. The outcome is SOLVED when the relative residual is at most
     1e-9."""
