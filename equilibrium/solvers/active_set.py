@@ -32,41 +32,48 @@ def polish(mcp: MixedComplementarity, z: np.ndarray, steps: int = 8) -> np.ndarr
     return _iterate(mcp, z, steps, linear.solve)[0]
 
 
+class _Point:
+    """What is known at a point, evaluated once: F continued linearly outside the box, and the residual inside it."""
+
+    def __init__(self, mcp: MixedComplementarity, y: np.ndarray) -> None:
+        self.y, self.inside = y, np.clip(y, mcp.lower, mcp.upper)
+        value = mcp.F(self.inside)
+        self.jacobian = mcp.compact_jacobian(self.inside)
+        self.column, self.row = mcp.scales(self.inside, value, self.jacobian)
+        residual = mcp.distance(self.inside, value, self.column, self.row)
+        self.error = float(residual.max(initial=0.0)) if np.isfinite(y).all() else np.inf
+        self.value = value + self.jacobian @ (y - self.inside)
+
+
 def _iterate(mcp: MixedComplementarity, z: np.ndarray, steps: int, solve: Solve) -> tuple[np.ndarray, float, int]:
-    best = np.clip(z, mcp.lower, mcp.upper)
-    best_error = mcp.error(best)
-    point, guesses, since = best, set(), 0
-    for count in range(1, steps + 1):
+    point = _Point(mcp, np.clip(z, mcp.lower, mcp.upper))
+    best, guesses, since, count = point, set(), 0, 0
+    while count < steps and since <= 8 and best.error >= 1e-15:
+        count += 1
         try:
-            point, guess = _step(mcp, point, solve)
-            candidate = np.clip(point, mcp.lower, mcp.upper)
-            error = mcp.error(candidate)
+            y, guess = _step(mcp, point, solve)
+            point = _Point(mcp, y)
         except _NO_STEP:
-            return best, best_error, count
-        since = 0 if error < 0.9 * best_error else since + 1
-        if error < best_error:
-            best, best_error = candidate, error
+            break
+        since = 0 if point.error < 0.9 * best.error else since + 1
+        if point.error < best.error:
+            best = point
         # Affine conditions: the guess decides the point, so a guess made before repeats what came after it.
-        repeated = mcp.is_affine and guess in guesses
-        if not np.isfinite(error) or repeated or since > 8 or best_error < 1e-15:
-            return best, best_error, count
+        if not np.isfinite(point.error) or (mcp.is_affine and guess in guesses):
+            break
         guesses.add(guess)
-    return best, best_error, steps
+    return best.inside, best.error, count
 
 
-def _step(mcp: MixedComplementarity, y: np.ndarray, solve: Solve) -> tuple[np.ndarray, bytes]:
+def _step(mcp: MixedComplementarity, at: _Point, solve: Solve) -> tuple[np.ndarray, bytes]:
     """(next point, the guess that it rests on)."""
-    z = np.clip(y, mcp.lower, mcp.upper)
-    column, row = mcp.scales(z)
-    jacobian = mcp.compact_jacobian(z)
-    value = mcp.F(z) + jacobian @ (y - z)
-    slack = value / row
-    low = (y - mcp.lower) / column < slack
-    up = ((mcp.upper - y) / column < -slack) & ~low
+    y, jacobian, slack = at.y, at.jacobian, at.value / at.row
+    low = (y - mcp.lower) / at.column < slack
+    up = ((mcp.upper - y) / at.column < -slack) & ~low
     free = np.flatnonzero(~low & ~up)
     moved = np.where(low, mcp.lower, np.where(up, mcp.upper, y))
     if free.size:
-        right = -(value + jacobian @ (moved - y))[free]
+        right = -(at.value + jacobian @ (moved - y))[free]
         part = jacobian[np.ix_(free, free)] if isinstance(jacobian, np.ndarray) else jacobian[free][:, free]
         moved[free] = y[free] + solve(part, right)
     return moved, np.packbits(np.concatenate([low, up])).tobytes()
