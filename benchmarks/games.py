@@ -47,18 +47,21 @@ class Nonlinear:
     def problem(self) -> MixedComplementarity:
         """The game as the engine takes it."""
         n = len(self.base)
-        each, one = np.arange(n), np.ones(n)
-        rows, columns = np.r_[each, each, np.full(n + 1, n)], np.r_[each, np.full(n, n), each, n]
+        each = np.arange(n)
 
         def function(z: np.ndarray) -> np.ndarray:
             q, total = z[:n], z[n]
             cost = self.base + self.factor * q * (q * q + 1e-18) ** (self.sigma / 2)
             return np.r_[cost + self.slope * (q + total) - self.top, total - q.sum()]
 
-        def derivative(z: np.ndarray) -> sp.csr_array:
+        def derivative(z: np.ndarray) -> np.ndarray:
             square = z[:n] ** 2 + 1e-18
-            own = self.factor * square ** (self.sigma / 2 - 1) * (square + self.sigma * z[:n] ** 2) + self.slope
-            return sp.csr_array((np.r_[own, self.slope * one, -one, 1.0], (rows, columns)), shape=(n + 1, n + 1))
+            found = np.zeros((n + 1, n + 1))
+            found[each, each] = (
+                self.factor * square ** (self.sigma / 2 - 1) * (square + self.sigma * z[:n] ** 2) + self.slope
+            )
+            found[:n, n], found[n, :n], found[n, n] = self.slope, -1.0, 1.0
+            return found
 
         return MixedComplementarity(
             [*(f"q[{k}]" for k in range(n)), "Q"],

@@ -17,6 +17,9 @@ import numpy as np
 from ..mcp import Matrix, MixedComplementarity
 from . import linear
 
+EXACT = 1e-14
+"""Relative residual at which nothing is left but rounding."""
+
 _NO_STEP = (np.linalg.LinAlgError, ArithmeticError, ValueError, RuntimeError)
 
 Solve = Callable[[Matrix, np.ndarray], np.ndarray]
@@ -48,7 +51,7 @@ class _Point:
 def _iterate(mcp: MixedComplementarity, z: np.ndarray, steps: int, solve: Solve) -> tuple[np.ndarray, float, int]:
     point = _Point(mcp, np.clip(z, mcp.lower, mcp.upper))
     best, guesses, since, count = point, set(), 0, 0
-    while count < steps and since <= 8 and best.error >= 1e-15:
+    while count < steps and since <= 8 and best.error > EXACT:
         count += 1
         try:
             y, guess = _step(mcp, point, solve)
