@@ -25,12 +25,12 @@ def main() -> None:
         for spread in (1.0, 20.0):
             game = games.linear(firms, seed=0, spread=spread)
             label = f"linear, {firms} firms, spread {spread:g}"
-            side_by_side.compare(label, game.problem, peer, vars(game), asked.repeat, firms)
+            side_by_side.compare(label, game.problem, peer, vars(game), asked.repeat)
     for sigma in (0.5, 1.3):
         for seed in (0, 1):
             play = games.nonlinear(300, sigma, seed)
             label = f"nonlinear, 300 firms, sigma {sigma}, {seed}"
-            side_by_side.compare(label, play.problem, peer, vars(play), asked.repeat, 301)
+            side_by_side.compare(label, play.problem, peer, vars(play), asked.repeat)
     peer.close()
 
 

@@ -32,10 +32,15 @@ class Peer:
 
     def __init__(self, python: str, worker: str) -> None:
         script = Path(__file__).parent / "peers" / worker
-        self.process = subprocess.Popen(
-            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
         self.folder = tempfile.TemporaryDirectory()
+        self.log = Path(self.folder.name) / "log"
+        self.process = subprocess.Popen(
+            [python, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("w"),
+            text=True,
+        )
 
     def solve(self, **arrays: Any) -> dict[str, Any]:
         """What the worker answers: at least ``z`` and ``seconds``, its solver's own time."""
@@ -46,8 +51,7 @@ class Peer:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            assert self.process.stderr is not None
-            raise RuntimeError(self.process.stderr.read())
+            raise RuntimeError(self.log.read_text())
         return json.loads(line)
 
     def close(self) -> None:
@@ -67,16 +71,16 @@ def start(python: str | None, worker: str, needs: str) -> Peer | None:
         print(f"skipped: {error}")
         return None
     if found.returncode:
-        print(f"skipped: {python} has no {needs}; install it with {python} -m pip install {needs}")
+        print(f"skipped: {python} cannot import {needs}: {found.stderr.strip().splitlines()[-1]}")
         return None
     return Peer(python, worker)
 
 
 def compare(
-    label: str, make: Callable[[], MixedComplementarity], peer: Peer, arrays: dict[str, Any], repeat: int, columns: int
+    label: str, make: Callable[[], MixedComplementarity], peer: Peer, arrays: dict[str, Any], repeat: int
 ) -> float:
-    """Print one line: medians of both sides, their ratio, and each side's natural residual (absolute, and relative to
-    the size of its terms). ``columns``: how many of the answer's columns are judged. Returns the ratio."""
+    """Print one line: medians of both sides, their ratio, each side's natural residual (absolute), and the largest
+    difference of their answers. Returns the ratio, above one where the peer takes longer."""
     ours, theirs = [], []
     for _ in range(repeat):
         began = time.perf_counter()
@@ -89,7 +93,7 @@ def compare(
     ratio = median(theirs) / median(ours)
     print(
         f"{label:34} {1e3 * median(ours):9.2f} {1e3 * median(theirs):9.2f} {ratio:8.1f}"
-        f"   {_judged(mcp, z)}   {_judged(mcp, there)}   {np.abs(z - there)[:columns].max():.1e}"
+        f"   {_residual(mcp, z):12.1e}   {_residual(mcp, there):12.1e}   {np.abs(z - there).max():10.1e}"
         + ("" if outcome.ok and answer["solved"] else "   NOT SOLVED by " + ("us" if answer["solved"] else "the peer")),
         flush=True,
     )
@@ -99,11 +103,10 @@ def compare(
 def header(peer: str) -> None:
     """Print what the columns of ``compare`` are."""
     print(
-        f"{'':34} {'ours ms':>9} {peer + ' ms':>9} {'ratio':>8}   {'our residual':16}   {'its residual':16}"
+        f"{'':34} {'ours ms':>9} {peer + ' ms':>9} {'ratio':>8}   {'our residual':>12}   {'its residual':>12}"
         "   difference"
     )
 
 
-def _judged(mcp: MixedComplementarity, z: np.ndarray) -> str:
-    plain = np.abs(z - np.clip(z - mcp.F(z), mcp.lower, mcp.upper)).max()
-    return f"{plain:.1e} {mcp.error(z):.1e}"
+def _residual(mcp: MixedComplementarity, z: np.ndarray) -> float:
+    return float(np.abs(z - np.clip(z - mcp.F(z), mcp.lower, mcp.upper)).max())

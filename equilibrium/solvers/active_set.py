@@ -77,6 +77,5 @@ def _step(mcp: MixedComplementarity, at: _Point, solve: Solve) -> tuple[np.ndarr
     moved = np.where(low, mcp.lower, np.where(up, mcp.upper, y))
     if free.size:
         right = -(at.value + jacobian @ (moved - y))[free]
-        part = jacobian[np.ix_(free, free)] if isinstance(jacobian, np.ndarray) else jacobian[free][:, free]
-        moved[free] = y[free] + solve(part, right)
+        moved[free] = y[free] + solve(jacobian[free][:, free], right)
     return moved, np.packbits(np.concatenate([low, up])).tobytes()
