@@ -26,7 +26,10 @@ Solve = Callable[[Matrix, np.ndarray], np.ndarray]
 
 
 def search(mcp: MixedComplementarity, z: np.ndarray, steps: int = 30) -> tuple[np.ndarray, float, int]:
-    """(best point, its relative residual, steps taken) from any z; given up at a singular system or a cycle."""
+    """(best point, its relative residual, steps taken) from any z; given up at a singular system or a cycle.
+
+    The residual is infinite where F has no value at z.
+    """
     return _iterate(mcp, z, steps, linear.solve_regular)
 
 
@@ -43,13 +46,17 @@ class _Point:
         value = mcp.F(self.inside)
         self.jacobian = mcp.compact_jacobian(self.inside)
         self.column, self.row = mcp.scales(self.inside, value, self.jacobian)
-        residual = mcp.distance(self.inside, value, self.column, self.row)
-        self.error = float(residual.max(initial=0.0)) if np.isfinite(y).all() else np.inf
+        error = float(mcp.distance(self.inside, value, self.column, self.row).max(initial=0.0))
+        self.error = error if np.isfinite(error) and np.isfinite(y).all() else np.inf
         self.value = value + self.jacobian @ (y - self.inside)
 
 
 def _iterate(mcp: MixedComplementarity, z: np.ndarray, steps: int, solve: Solve) -> tuple[np.ndarray, float, int]:
-    point = _Point(mcp, np.clip(z, mcp.lower, mcp.upper))
+    start = np.clip(z, mcp.lower, mcp.upper)
+    try:
+        point = _Point(mcp, start)
+    except _NO_STEP:
+        return start, np.inf, 0
     best, guesses, since, count = point, set(), 0, 0
     while count < steps and since <= 8 and best.error > EXACT:
         count += 1
@@ -62,7 +69,7 @@ def _iterate(mcp: MixedComplementarity, z: np.ndarray, steps: int, solve: Solve)
         if point.error < best.error:
             best = point
         # Affine conditions: the guess decides the point, so a guess made before repeats what came after it.
-        if not np.isfinite(point.error) or (mcp.is_affine and guess in guesses):
+        if np.isinf(point.error) or (mcp.is_affine and guess in guesses):
             break
         guesses.add(guess)
     return best.inside, best.error, count

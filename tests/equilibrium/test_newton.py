@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -91,6 +93,18 @@ def test_several_starts_find_what_one_does_not():
     for mcp, (z, outcome) in zip(left, outcomes, strict=True):
         assert outcome.ok == (np.abs(z - np.maximum(z - mcp.F(z), 0)).max() <= 1e-9)
     assert sum(outcome.ok for _, outcome in outcomes) >= len(left) / 3
+
+
+def test_several_starts_pass_over_points_without_a_value():
+    """log z = 1 with z free: half of the starts have no logarithm."""
+    mcp = problem(np.eye(1), np.zeros(1))
+    mcp.lower[0], mcp.matrix, mcp.vector = -np.inf, None, None
+    mcp.function = lambda z: np.array([math.log(z[0]) - 1])
+    mcp.derivative = lambda z: np.array([[1 / z[0]]])
+    mcp.start = np.array([1e-3])
+    assert active_set.search(mcp, np.array([-1.0]))[1] == np.inf
+    z, outcome = newton.solve_from_several(mcp)
+    assert outcome.ok and z == pytest.approx([math.e])
 
 
 @pytest.mark.parametrize("seed", range(20))
