@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..mcp import MixedComplementarity
-from ..solvers import disjunctions, highs, ipopt, newton
+from ..solvers import highs, ipopt, mixed_integer, newton
 from ..solvers.outcome import Outcome, Termination
 from ..tolerances import RESIDUAL
 from .potential import lowest_eigenvalue
@@ -31,7 +31,7 @@ def solve(mcp: MixedComplementarity, solver: str | None = None) -> tuple[np.ndar
     slower: list[Solver] = [
         monotone_programme,
         newton.solve_from_several,
-        disjunctions.solve,
+        mixed_integer.solve,
         partial(ipopt.solve, start=z),
     ]
     for attempt in slower:
@@ -98,6 +98,6 @@ def _programme(mcp: MixedComplementarity, symmetric: sp.csc_array) -> highs.Prog
 SOLVERS: dict[str, Solver] = {
     "qp": monotone_programme,
     "newton": newton.solve,
-    "milp": disjunctions.solve,
+    "milp": mixed_integer.solve,
     "ipopt": ipopt.solve,
 }

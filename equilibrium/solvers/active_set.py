@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..mcp import Matrix, MixedComplementarity
-from . import linear
+from . import systems
 
 EXACT = 1e-14
 """Relative residual at which nothing is left but rounding."""
@@ -30,12 +30,12 @@ def search(mcp: MixedComplementarity, z: np.ndarray, steps: int = 30) -> tuple[n
 
     The residual is infinite where F has no value at z.
     """
-    return _iterate(mcp, z, steps, linear.solve_regular)
+    return _iterate(mcp, z, steps, systems.solve_regular)
 
 
 def polish(mcp: MixedComplementarity, z: np.ndarray, steps: int = 8) -> np.ndarray:
     """The best of a few steps from a z that is nearly a solution; singular systems by least squares."""
-    return _iterate(mcp, z, steps, linear.solve)[0]
+    return _iterate(mcp, z, steps, systems.solve)[0]
 
 
 class _Point:

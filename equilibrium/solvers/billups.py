@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..mcp import DECISION, Matrix, MixedComplementarity
-from . import linear
+from . import systems
 
 
 class Equations:
@@ -59,7 +59,7 @@ class Equations:
         matrix = self._matrix(y, own, through)
         gradient = matrix.T @ value
         try:
-            step = linear.solve(matrix, -value)
+            step = systems.solve(matrix, -value)
         except (np.linalg.LinAlgError, RuntimeError):
             step = np.full(len(y), np.nan)
         slope = float(gradient @ step)
@@ -67,7 +67,7 @@ class Equations:
             damping = 1e-3 * float(np.linalg.norm(value))
             identity = np.eye(len(y)) if isinstance(matrix, np.ndarray) else sp.eye_array(len(y))
             normal = matrix.T @ matrix + damping * identity
-            step = linear.solve(normal, -gradient)
+            step = systems.solve(normal, -gradient)
             slope = float(gradient @ step)
         return step, slope
 

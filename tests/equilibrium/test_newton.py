@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from benchmarks.families import instance, problem
 from equilibrium.formulations import complementarity
 from equilibrium.mcp import DENSE, MixedComplementarity
-from equilibrium.solvers import active_set, disjunctions, linear, newton
+from equilibrium.solvers import active_set, mixed_integer, newton, systems
 
 
 def cournot(firms: int, seed: int) -> MixedComplementarity:
@@ -77,9 +77,9 @@ def test_a_large_singular_active_set():
 def test_singular_systems():
     singular, right = np.ones((2, 2)), np.array([1.0, 1.0])
     with pytest.raises(np.linalg.LinAlgError):
-        linear.solve_regular(singular, right)
-    assert linear.solve(singular, right) == pytest.approx([0.5, 0.5])
-    for solve in (linear.solve, linear.solve_regular):
+        systems.solve_regular(singular, right)
+    assert systems.solve(singular, right) == pytest.approx([0.5, 0.5])
+    for solve in (systems.solve, systems.solve_regular):
         with pytest.raises(np.linalg.LinAlgError):
             solve(np.array([[np.nan]]), np.ones(1))
 
@@ -118,7 +118,7 @@ def test_mixed_integer_search_on_mixed_boxes(seed):
     z = np.clip(2 * random.normal(size=n), mcp.lower, mcp.upper)
     slack = np.where(z == mcp.lower, 1.0, np.where(z == mcp.upper, -1.0, 0.0)) * random.uniform(0, 1, n)
     mcp.vector = slack - mcp.matrix @ z
-    found, outcome = disjunctions.solve(mcp)
+    found, outcome = mixed_integer.solve(mcp)
     assert outcome.ok
     value = mcp.matrix.toarray() @ found + mcp.vector
     assert np.abs(found - np.clip(found - value, mcp.lower, mcp.upper)).max() <= 1e-10
