@@ -55,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
         "--set", nargs="+", action="extend", default=[], metavar="CELL=VALUE", help="replace table cells for this run"
     )
     found.add_argument("--formulation", help="force a formulation (see docs/design.md)")
-    found.add_argument("--solver", help="force a solver of the formulation 'complementarity': qp, newton or ipopt")
+    found.add_argument(
+        "--solver", help="force a solver of the formulation 'complementarity': qp, newton, milp or ipopt"
+    )
     found.add_argument("--out", metavar="DIR", help="where to write (default results/<market>/<case>)")
     found.add_argument("--no-figures", action="store_true", help="write no pictures")
     found.add_argument("--quiet", action="store_true", help="print only what went wrong")

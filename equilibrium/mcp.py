@@ -96,17 +96,22 @@ class MixedComplementarity:
             self._made[name] = make()
         return self._made[name]
 
-    def scales(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(size of each column's family, size of the terms of each row) at z: what a residual is compared with."""
+    def scales(
+        self, z: np.ndarray, value: np.ndarray | None = None, jacobian: Matrix | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(size of each column's family, size of the terms of each row) at z: what a residual is compared with.
+
+        value, jacobian: F and its (compact) derivative at z, where they are at hand already.
+        """
         group = self._memory("group", self._families)
         largest = np.zeros(int(group.max(initial=-1)) + 1)
         np.maximum.at(largest, group, np.abs(z))
         column = largest[group]
-        value = self.F(z)
+        value = self.F(z) if value is None else value
         if self.is_affine:
             size = self._memory("size", lambda: abs(self.compact_jacobian(z)))
         else:
-            size = abs(self.compact_jacobian(z))
+            size = abs(self.compact_jacobian(z) if jacobian is None else jacobian)
         row = size @ np.abs(z) + np.abs(value)
         if self.vector is not None:
             row = row + (np.abs(self.vector) if self.terms is None else self.terms)
@@ -121,9 +126,12 @@ class MixedComplementarity:
         """Natural residual of every row, relative: how far (z, F) is from complementarity in units of its own terms."""
         if not np.all(np.isfinite(z)):
             return np.full(self.size, np.inf)
-        column, row = self.scales(z)
-        step = z / column - self.F(z) / row
-        moved = np.clip(step, self.lower / column, self.upper / column)
+        value = self.F(z)
+        return self.distance(z, value, *self.scales(z, value))
+
+    def distance(self, z: np.ndarray, value: np.ndarray, column: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """Natural residual of every row, |z - P(z - F)|, with z measured in ``column`` and F, ``value``, in ``row``."""
+        moved = np.clip(z / column - value / row, self.lower / column, self.upper / column)
         return np.abs(z / column - moved)
 
     def error(self, z: np.ndarray) -> float:

@@ -1,38 +1,45 @@
 """The joint conditions as they stand: every player's optimality together with what clears.
 
-Monotone affine problems are one convex quadratic programme whose optimum is zero; anything else goes to semismooth
-Newton, and what Newton leaves to Ipopt's homotopy with restarts.
+Newton's method comes first: it is quickest, and its answer is judged by its residual. What it leaves goes, if affine
+and monotone, to one convex quadratic programme whose optimum is zero; otherwise to Newton from several starts, then to
+the search over active sets (small affine problems) and to Ipopt's homotopy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..mcp import MixedComplementarity
-from ..solvers import highs, ipopt, newton
+from ..solvers import highs, ipopt, mixed_integer, newton
 from ..solvers.outcome import Outcome, Termination
 from ..tolerances import RESIDUAL
 from .potential import lowest_eigenvalue
 
+Solver = Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
+
 
 def solve(mcp: MixedComplementarity, solver: str | None = None) -> tuple[np.ndarray, Outcome]:
-    """A solution of ``mcp`` by ``solver`` ('qp', 'newton', 'ipopt'), or by each in turn until one succeeds."""
+    """A solution of ``mcp`` by ``solver`` ('qp', 'newton', 'milp', 'ipopt'), or by each in turn until one succeeds."""
     if solver is not None:
         return SOLVERS[solver](mcp)
     z, outcome = newton.solve(mcp)
-    if outcome.ok:
-        return z, outcome
-    if mcp.is_affine:
-        other, second = monotone_programme(mcp)
+    slower: list[Solver] = [
+        monotone_programme,
+        newton.solve_from_several,
+        mixed_integer.solve,
+        partial(ipopt.solve, start=z),
+    ]
+    for attempt in slower:
+        if outcome.termination in (Termination.SOLVED, Termination.INFEASIBLE):
+            break
+        other, second = attempt(mcp)
         if second.ok or second.termination is Termination.INFEASIBLE:
-            return other, second
-    if ipopt.available():
-        other, third = ipopt.solve(mcp, z)
-        if third.ok:
-            return other, third
+            z, outcome = other, second
     return z, outcome
 
 
@@ -88,12 +95,9 @@ def _programme(mcp: MixedComplementarity, symmetric: sp.csc_array) -> highs.Prog
     )
 
 
-def _newton(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
-    return newton.solve(mcp)
-
-
-def _ipopt(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
-    return ipopt.solve(mcp)
-
-
-SOLVERS = {"qp": monotone_programme, "newton": _newton, "ipopt": _ipopt}
+SOLVERS: dict[str, Solver] = {
+    "qp": monotone_programme,
+    "newton": newton.solve,
+    "milp": mixed_integer.solve,
+    "ipopt": ipopt.solve,
+}

@@ -1,4 +1,5 @@
-"""Convex quadratic programmes with HiGHS. The only place that calls it, and the only one that reads its duals.
+"""Convex quadratic programmes, and linear mixed-integer ones, with HiGHS. The only place that calls it, and the only
+one that reads its duals.
 
     minimise  x'Hx/2 + c'x   subject to   row_lower <= A x <= row_upper,   lower <= x <= upper
 
@@ -97,6 +98,31 @@ def minimise(
         else np.zeros(len(shift))
     )
     return x, duals, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
+
+
+def mixed_integer(
+    programme: Programme, integer: np.ndarray, time_limit: float = 60.0
+) -> tuple[np.ndarray | None, Outcome]:
+    """(x or None, outcome) of a linear programme (its Hessian is not read) whose columns marked ``integer`` are whole.
+
+    HiGHS accepts columns within 1e-9 of a whole number here, so entries of the rows should be moderate.
+    """
+    began = time.perf_counter()
+    highs = highspy.Highs()
+    highs.silent()
+    highs.setOptionValue("time_limit", time_limit)
+    highs.setOptionValue("mip_feasibility_tolerance", 1e-9)
+    model = _model(programme)
+    kinds = highspy.HighsVarType
+    model.lp_.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in integer]
+    highs.passModel(model)
+    highs.run()
+    verdict, solution = highs.getModelStatus(), highs.getSolution()
+    x = np.array(solution.col_value) if solution.value_valid and len(solution.col_value) == len(integer) else None
+    termination = _TERMINATIONS.get(verdict, Termination.FAILED)
+    if x is None and termination is Termination.SOLVED:
+        termination = Termination.FAILED
+    return x, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
 
 
 def _power_of_two(size: np.ndarray | float) -> np.ndarray:

@@ -29,7 +29,7 @@ def available() -> bool:
 
 
 def solve(
-    mcp: MixedComplementarity, start: np.ndarray | None = None, restarts: int = 10, seed: int = 0
+    mcp: MixedComplementarity, start: np.ndarray | None = None, restarts: int = 3, seed: int = 0
 ) -> tuple[np.ndarray, Outcome]:
     """A polished solution of ``mcp``, from ``start`` and then from ``restarts`` random points (seeded)."""
     began = time.perf_counter()
@@ -89,12 +89,14 @@ def _homotopy(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
         for name, value in options.items():
             problem.add_option(name, value)
         try:
-            found, _ = problem.solve(x)
+            found, info = problem.solve(x)
         except (ArithmeticError, ValueError):
             break
         if not np.all(np.isfinite(found)):
             break
         x = found
+        if info["status"] not in (0, 1):  # what a wide relaxation does not allow, a narrow one does not either
+            break
     return np.clip(x[: mcp.size], mcp.lower, mcp.upper)
 
 

@@ -1,26 +1,29 @@
-"""Semismooth Newton for mixed complementarity problems over a box, and the polish on the identified active set.
+"""Newton's method for mixed complementarity problems over a box, from quick to patient.
 
-The equations are those of Billups for a box, built from the Fischer-Burmeister function phi(a, b) = a + b - sqrt(a^2
-+ b^2): phi(z - l, F) with a lower bound only, -phi(u - z, -F) with an upper one only, phi(z - l, -phi(u - z, -F))
-with both, F for free columns. Rows and columns are scaled first (Ruiz); positive factors keep complementarity.
+First steps on the minimum map from active set to active set, which take only free columns into account and need no
+scaling; where they cycle or meet a singular system, a semismooth method that descends, polished on the active set.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse as sp
-import scipy.sparse.linalg as spla
 
-from ..mcp import DECISION, Matrix, MixedComplementarity
+from ..mcp import MixedComplementarity
+from . import billups
+from .active_set import polish, search
 from .outcome import Outcome, Termination
+
+SOLVED = 1e-9
+"""Relative residual up to which an answer counts as solved; the methods go on to a hundredth of it where they can."""
+
+STUCK = 40
+"""Steps within which the merit must halve: far from a solution it creeps for ever otherwise."""
 
 
 def solve(
-    mcp: MixedComplementarity, start: np.ndarray | None = None, iterations: int = 300, tolerance: float = 1e-11
+    mcp: MixedComplementarity, start: np.ndarray | None = None, iterations: int = 300, tolerance: float = 1e-13
 ) -> tuple[np.ndarray, Outcome]:
     """A solution of ``mcp`` from ``start``, polished. The outcome is SOLVED when the relative residual is at most
     1e-9."""
@@ -28,223 +31,69 @@ def solve(
     z = np.clip(mcp.interior() if start is None else start, mcp.lower, mcp.upper)
     if (mcp.lower > mcp.upper).any():
         return z, _outcome(Termination.INFEASIBLE, "a bound pair is crossed", began, 0)
-    best, best_error = z, mcp.error(z)
-    scaled = _Scaled(mcp, z)
+    best, error, count = search(mcp, z)
+    if error > tolerance:
+        other, other_error, more = _descend(mcp, z, iterations, tolerance)
+        count += more
+        if other_error < error:
+            best, error = other, other_error
+    return best, _judged(error, began, count)
+
+
+def solve_from_several(mcp: MixedComplementarity, starts: int = 20, seed: int = 0) -> tuple[np.ndarray, Outcome]:
+    """A solution by quick steps from seeded random points, each of its own size: for problems that are not monotone,
+    where one start in ten or twenty leads somewhere."""
+    began = time.perf_counter()
+    random = np.random.default_rng(seed)
+    centre = mcp.interior()
+    spread = mcp.scales(centre)[0]
+    best, best_error, count = centre, mcp.error(centre), 0
+    for _ in range(starts):
+        away = spread * 10.0 ** random.uniform(-1, 1) * random.normal(size=mcp.size)
+        z, error, steps = search(mcp, np.clip(centre + away, mcp.lower, mcp.upper))
+        count += steps
+        if error < best_error:
+            best, best_error = z, error
+        if best_error <= 0.01 * SOLVED:
+            break
+    return best, _judged(best_error, began, count)
+
+
+def _descend(
+    mcp: MixedComplementarity, z: np.ndarray, iterations: int, tolerance: float
+) -> tuple[np.ndarray, float, int]:
+    """(best polished point, its relative residual, steps taken) by the semismooth method."""
+    scaled = billups.Equations(mcp, z)
     y = z / scaled.column
     value = scaled.equations(y)
-    merits = [_merit(value)]
-    count = 0
-    for count in range(1, iterations + 1):
-        if not np.isfinite(merits[-1]):
+    merits = [billups.merit(value)]
+    best, best_error, count = z, np.inf, 0
+    while count < iterations and np.isfinite(merits[-1]) and best_error > tolerance and merits[-1] >= 1e-26:
+        if count >= STUCK and merits[-1] > 0.5 * merits[-STUCK]:
             break
         direction, slope = scaled.direction(y, value)
-        step = _search(scaled, y, direction, slope, max(merits[-5:]))
+        step = billups.line_search(scaled, y, direction, slope, max(merits[-5:]))
         if step is None:
             break
         y, value = step
-        merits.append(_merit(value))
+        merits.append(billups.merit(value))
+        count += 1
         if merits[-1] < 1e-6 * max(merits[0], 1.0) or count % 10 == 0:
-            candidate = polish(mcp, scaled.back(y))
-            error = mcp.error(candidate)
-            if error < best_error:
-                best, best_error = candidate, error
-            if best_error <= tolerance or merits[-1] < 1e-26:
-                break
-    candidate = polish(mcp, scaled.back(y))
-    if mcp.error(candidate) < best_error:
-        best, best_error = candidate, mcp.error(candidate)
-    solved = best_error <= 1e-9
-    return best, _outcome(
-        Termination.SOLVED if solved else Termination.LIMIT, f"relative residual {best_error:.1e}", began, count
-    )
+            best, best_error = _better(mcp, best, best_error, scaled.back(y))
+    if best_error > tolerance:
+        best, best_error = _better(mcp, best, best_error, scaled.back(y))
+    return best, best_error, count
 
 
-def polish(mcp: MixedComplementarity, z: np.ndarray, steps: int = 8) -> np.ndarray:
-    """Newton on the active set identified at z: columns at a bound stay there, the other rows hold with equality."""
-    best = np.clip(z, mcp.lower, mcp.upper)
-    best_error = mcp.error(best)
-    point = best
-    for _ in range(steps):
-        try:
-            candidate = _active_set_step(mcp, point)
-        except (np.linalg.LinAlgError, ArithmeticError, RuntimeError):
-            break
-        error = mcp.error(candidate)
-        if not np.isfinite(error):
-            break
-        point = candidate
-        if error < best_error:
-            best, best_error = candidate, error
-        elif error >= best_error and best_error < 1e-13:
-            break
-    return best
+def _better(mcp: MixedComplementarity, best: np.ndarray, error: float, z: np.ndarray) -> tuple[np.ndarray, float]:
+    candidate = polish(mcp, z)
+    found = mcp.error(candidate)
+    return (candidate, found) if found < error else (best, error)
 
 
-def _active_set_step(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    column, row = mcp.scales(z)
-    value = mcp.F(z)
-    slack = value / row
-    low = np.isfinite(mcp.lower) & ((z - mcp.lower) / column < slack)
-    up = np.isfinite(mcp.upper) & ((mcp.upper - z) / column < -slack) & ~low
-    free = np.flatnonzero(~low & ~up)
-    moved = np.where(low, mcp.lower, np.where(up, mcp.upper, z))
-    jacobian = mcp.compact_jacobian(z)
-    if free.size:
-        right = -(value + jacobian @ (moved - z))[free]
-        part = jacobian[np.ix_(free, free)] if isinstance(jacobian, np.ndarray) else jacobian[free][:, free]
-        moved[free] = z[free] + linear_solve(part, right)
-    return np.clip(moved, mcp.lower, mcp.upper)
-
-
-def linear_solve(matrix: Matrix, right: np.ndarray) -> np.ndarray:
-    """Solve a square system; least squares where it is singular. Small systems densely, large ones by sparse LU."""
-    if isinstance(matrix, np.ndarray):
-        if not np.isfinite(matrix).all():
-            raise np.linalg.LinAlgError("not finite")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", scipy.linalg.LinAlgWarning)
-            try:
-                return scipy.linalg.solve(matrix, right, check_finite=False)
-            except (scipy.linalg.LinAlgError, scipy.linalg.LinAlgWarning):
-                return np.linalg.lstsq(matrix, right, rcond=1e-12)[0]
-    shifted = sp.csc_array(matrix + 1e-13 * sp.eye_array(matrix.shape[0]))
-    factor = spla.splu(shifted)
-    step = factor.solve(right)
-    return step + factor.solve(right - matrix @ step)
-
-
-class _Scaled:
-    """The equations in scaled variables y = z / column, with F scaled by row."""
-
-    def __init__(self, mcp: MixedComplementarity, z: np.ndarray) -> None:
-        self.mcp = mcp
-        self.row, self.column = _balanced(mcp, z, *_ruiz(mcp.compact_jacobian(z)))
-        self.lower, self.upper = mcp.lower / self.column, mcp.upper / self.column
-        has_low, has_up = np.isfinite(mcp.lower), np.isfinite(mcp.upper)
-        self.only_low, self.only_up, self.both = has_low & ~has_up, has_up & ~has_low, has_low & has_up
-
-    def back(self, y: np.ndarray) -> np.ndarray:
-        return np.clip(y * self.column, self.mcp.lower, self.mcp.upper)
-
-    def value(self, y: np.ndarray) -> np.ndarray:
-        try:
-            return self.row * self.mcp.F(y * self.column)
-        except (ArithmeticError, ValueError, RuntimeError):
-            return np.full(len(y), np.inf)
-
-    def equations(self, y: np.ndarray) -> np.ndarray:
-        F = self.value(y)
-        result = F.copy()
-        low, up, both = self.only_low, self.only_up, self.both
-        result[low] = _phi(y[low] - self.lower[low], F[low])
-        result[up] = -_phi(self.upper[up] - y[up], -F[up])
-        result[both] = _phi(y[both] - self.lower[both], -_phi(self.upper[both] - y[both], -F[both]))
-        return result
-
-    def direction(self, y: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, float]:
-        """(Newton direction, slope of the merit along it); a damped one where Newton's does not descend."""
-        F = self.value(y)
-        own, through = np.zeros(len(y)), np.ones(len(y))
-        low, up, both = self.only_low, self.only_up, self.both
-        own[low], through[low] = _slopes(y[low] - self.lower[low], F[low])
-        own[up], through[up] = _slopes(self.upper[up] - y[up], -F[up])
-        inner = -_phi(self.upper[both] - y[both], -F[both])
-        inner_own, inner_through = _slopes(self.upper[both] - y[both], -F[both])
-        first, second = _slopes(y[both] - self.lower[both], inner)
-        own[both], through[both] = first + second * inner_own, second * inner_through
-        matrix = self._matrix(y, own, through)
-        gradient = matrix.T @ value
-        try:
-            step = linear_solve(matrix, -value)
-        except (np.linalg.LinAlgError, RuntimeError):
-            step = np.full(len(y), np.nan)
-        slope = float(gradient @ step)
-        if not np.all(np.isfinite(step)) or slope > -1e-12 * np.linalg.norm(step) ** 2:
-            damping = 1e-3 * float(np.linalg.norm(value))
-            identity = np.eye(len(y)) if isinstance(matrix, np.ndarray) else sp.eye_array(len(y))
-            normal = matrix.T @ matrix + damping * identity
-            step = linear_solve(normal, -gradient)
-            slope = float(gradient @ step)
-        return step, slope
-
-    def _matrix(self, y: np.ndarray, own: np.ndarray, through: np.ndarray) -> Matrix:
-        """diag(own) + diag(through) times the scaled Jacobian."""
-        jacobian = self.mcp.compact_jacobian(y * self.column)
-        if isinstance(jacobian, np.ndarray):
-            return np.diag(own) + (through * self.row)[:, None] * jacobian * self.column
-        scaled = sp.diags_array(through * self.row) @ jacobian @ sp.diags_array(self.column)
-        return sp.csr_array(sp.diags_array(own) + scaled)
-
-
-def _phi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a + b - sqrt(a^2 + b^2), without cancellation where a + b > 0."""
-    root = np.hypot(a, b)
-    total = a + b
-    with np.errstate(divide="ignore", invalid="ignore"):
-        stable = np.where(total > 0, 2 * a * b / (total + root), total - root)
-    return np.where(np.isfinite(stable), stable, total - root)
-
-
-def _slopes(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    root = np.hypot(a, b)
-    safe = np.where(root > 1e-13, root, 1.0)
-    kink = 1 - np.sqrt(0.5)
-    return np.where(root > 1e-13, 1 - a / safe, kink), np.where(root > 1e-13, 1 - b / safe, kink)
-
-
-def _merit(value: np.ndarray) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return 0.5 * float(value @ value)
-
-
-def _search(
-    scaled: _Scaled, y: np.ndarray, direction: np.ndarray, slope: float, reference: float
-) -> tuple[np.ndarray, np.ndarray] | None:
-    length = 1.0
-    while length > 1e-12:
-        candidate = y + length * direction
-        if scaled.mcp.matrix is None:  # nonlinear terms may have no value outside the box
-            candidate = np.clip(candidate, scaled.lower, scaled.upper)
-        value = scaled.equations(candidate)
-        if np.all(np.isfinite(value)) and _merit(value) <= reference + 1e-4 * length * slope:
-            return candidate, value
-        length *= 0.5
-    return None
-
-
-def _balanced(
-    mcp: MixedComplementarity, z: np.ndarray, row: np.ndarray, column: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ruiz factors with quantities and prices each brought to a size of one.
-
-    The equations are flat where energy of 0.1 MWh stands beside prices of 50 EUR/MWh: Newton then creeps. Dividing
-    one kind of columns and multiplying its rows' partners by the same number leaves the coupling between them as it is.
-    """
-    decides = mcp.kind == DECISION
-    constant = row * (mcp.vector if mcp.vector is not None else mcp.F(z))
-    limits = np.concatenate([mcp.lower / column, mcp.upper / column])[np.tile(decides, 2)]
-    quantity = max(_largest(constant[~decides]), _largest(limits))
-    price = _largest(constant[decides])
-    if not (quantity > 0 and price > 0):
-        return row, column
-    return row / np.where(decides, price, quantity), column * np.where(decides, quantity, price)
-
-
-def _largest(values: np.ndarray) -> float:
-    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-
-
-def _ruiz(matrix: Matrix, rounds: int = 5) -> tuple[np.ndarray, np.ndarray]:
-    """Factors of rows and columns that bring the largest entry of each near one."""
-    entries = sp.coo_array(matrix)
-    (i, j), size = entries.coords, np.abs(entries.data)
-    row, column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
-    for _ in range(rounds):
-        for factor, index in ((row, i), (column, j)):
-            largest = np.zeros(len(factor))
-            np.maximum.at(largest, index, size * row[i] * column[j])
-            factor /= np.sqrt(np.where(largest > 0, largest, 1.0))
-    return row, column
+def _judged(error: float, began: float, count: int) -> Outcome:
+    termination = Termination.SOLVED if error <= SOLVED else Termination.LIMIT
+    return _outcome(termination, f"relative residual {error:.1e}", began, count)
 
 
 def _outcome(termination: Termination, message: str, began: float, count: int) -> Outcome:
