@@ -26,7 +26,7 @@ from .errors import Refused
 from .mcp import MixedComplementarity
 from .players import find_game
 from .solution import Solution, derive
-from .solvers import newton
+from .solvers import systems
 from .stated import gradient, number
 
 STEP = 1e-3
@@ -215,7 +215,7 @@ class _Linearised:
                 )
         else:
             block = self.jacobian[free][:, free]
-        found = newton.linear_solve(block, right) if free.size else right
+        found = systems.solve(block, right) if free.size else right
         off = np.abs(block @ found - right)
         if (off > 1e-8 * np.maximum(abs(block) @ np.abs(found), 1e-300)).any():
             raise Refused("the answer is not locally unique: the conditions between bounds do not determine it")
