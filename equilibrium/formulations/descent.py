@@ -14,6 +14,7 @@ from itertools import combinations
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse as sp
 from scipy.linalg.lapack import dgecon, dgetrf
 
 from ..errors import Infeasible
@@ -151,7 +152,7 @@ def pattern_of(reaction: MixedComplementarity, z: np.ndarray) -> tuple[np.ndarra
 class _Branch:
     """(x, z) = basis y + base, subject to table y <= limit and lower <= y <= upper; ``plain``: y is x itself."""
 
-    basis: np.ndarray
+    basis: sp.csr_array
     base: np.ndarray
     table: np.ndarray
     limit: np.ndarray
@@ -186,14 +187,13 @@ def _best_on(
 
 def _reduced(problem: LeaderProblem, branch: _Branch) -> tuple[np.ndarray, np.ndarray]:
     """Hessian and gradient of the leader's payoff over a branch's y, rounding cleared away."""
-    cost, size = problem.cost, np.abs(branch.basis)
-    hessian = branch.basis.T @ cost.hessian @ branch.basis
-    gradient = branch.basis.T @ (cost.hessian @ branch.base + cost.gradient)
-    curved = size.T @ np.abs(cost.hessian) @ size
-    terms = size.T @ (np.abs(cost.hessian) @ np.abs(branch.base) + np.abs(cost.gradient))
-    return np.where(np.abs(hessian) > 1e-13 * curved, hessian, 0.0), np.where(
-        np.abs(gradient) > 1e-13 * terms, gradient, 0.0
-    )
+    basis, curved = branch.basis, sp.csr_array(problem.cost.hessian)
+    hessian = (basis.T @ curved @ basis).toarray()
+    gradient = basis.T @ (curved @ branch.base + problem.cost.gradient)
+    most = (abs(basis).T @ abs(curved) @ abs(basis)).toarray()
+    terms = abs(basis).T @ (abs(curved) @ np.abs(branch.base) + np.abs(problem.cost.gradient))
+    clean = np.where(np.abs(hessian) > 1e-13 * most, hessian, 0.0)
+    return (clean + clean.T) / 2, np.where(np.abs(gradient) > 1e-13 * terms, gradient, 0.0)
 
 
 def _branch(problem: LeaderProblem, pattern: np.ndarray) -> _Branch | None:
@@ -223,8 +223,8 @@ def _branch(problem: LeaderProblem, pattern: np.ndarray) -> _Branch | None:
         basis[place], base[place] = loose, point
         lower, upper = np.full(loose.shape[1], -np.inf), np.full(loose.shape[1], np.inf)
     none = np.zeros((0, basis.shape[1]))
-    branch = _Branch(basis, base, none, np.zeros(0), lower, upper, response is not None)
-    return _limited(problem, pattern, matrix, slope, branch)
+    branch = _Branch(sp.csr_array(basis), base, none, np.zeros(0), lower, upper, response is not None)
+    return _limited(problem, pattern, branch)
 
 
 def _response(part: np.ndarray, right: np.ndarray) -> np.ndarray | None:
@@ -266,24 +266,23 @@ def _sizes(table: np.ndarray, axis: int) -> np.ndarray:
     return np.where(largest > 0, largest, 1.0)
 
 
-def _limited(
-    problem: LeaderProblem, pattern: np.ndarray, matrix: np.ndarray, slope: np.ndarray, branch: _Branch
-) -> _Branch | None:
+def _limited(problem: LeaderProblem, pattern: np.ndarray, branch: _Branch) -> _Branch | None:
     """The branch with its limits; None if one that nothing can change is broken."""
     reaction, d = problem.reaction, problem.count
-    assert reaction.vector is not None
+    assert reaction.matrix is not None and reaction.vector is not None and reaction.slope is not None
     inside = d + np.flatnonzero(pattern == INSIDE)
     signed = np.flatnonzero((pattern != INSIDE) & (reaction.lower < reaction.upper))
     sign = np.where(pattern[signed] == LOW, -1.0, 1.0)
-    whole = np.hstack([slope[signed], matrix[signed]])
+    followers = sp.csr_array(sp.hstack([reaction.slope, reaction.matrix]))[signed]
+    own = sp.csr_array(problem.table)
     bounds = [np.concatenate([problem.lower, reaction.lower]), np.concatenate([problem.upper, reaction.upper])]
     unit = inside if branch.plain else np.r_[:d, inside]
     parts = [
-        (branch.basis[unit], bounds[1][unit] - branch.base[unit], np.abs(branch.base[unit])),
-        (-branch.basis[unit], branch.base[unit] - bounds[0][unit], np.abs(branch.base[unit])),
-        _mapped(sign[:, None] * whole, -sign * reaction.vector[signed], branch),
-        _mapped(problem.table, problem.up, branch),
-        _mapped(-problem.table, -problem.low, branch),
+        (branch.basis[unit].toarray(), bounds[1][unit] - branch.base[unit], np.abs(branch.base[unit])),
+        (-branch.basis[unit].toarray(), branch.base[unit] - bounds[0][unit], np.abs(branch.base[unit])),
+        _mapped(sp.diags_array(sign) @ followers, -sign * reaction.vector[signed], branch),
+        _mapped(own, problem.up, branch),
+        _mapped(-own, -problem.low, branch),
     ]
     table, limit, size = (np.concatenate([part[k] for part in parts]) for k in range(3))
     finite = np.isfinite(limit)
@@ -300,9 +299,9 @@ def _limited(
     return replace(branch, table=table, limit=limit)
 
 
-def _mapped(rows: np.ndarray, limit: np.ndarray, branch: _Branch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _mapped(rows: sp.csr_array, limit: np.ndarray, branch: _Branch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows over (x, z) as rows over y: (table, limit, size of the terms)."""
-    return rows @ branch.basis, limit - rows @ branch.base, np.abs(rows) @ np.abs(branch.base)
+    return (rows @ branch.basis).toarray(), limit - rows @ branch.base, abs(rows) @ np.abs(branch.base)
 
 
 def _local(
