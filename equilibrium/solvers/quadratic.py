@@ -222,7 +222,9 @@ def _convex(
             continue
         duals = duals[np.argsort(order)]
         price = np.concatenate([duals[np.isfinite(low)], -duals[np.isfinite(up) & (up > low)]])
-        z = newton.polish(mcp, np.concatenate([x, np.where(equal, price, np.maximum(price, 0.0))]))
+        z = np.concatenate([x, np.where(equal, price, np.maximum(price, 0.0))])
+        z[np.abs(z) <= 1e-10 * mcp.scales(z)[0]] = 0.0  # rounding that would make a row of zeros look broken
+        z = newton.polish(mcp, z)
         if mcp.error(z) <= 1e-10:
             return Minimum(z[:n], True, Termination.SOLVED)
     z, outcome = newton.solve(mcp)
