@@ -34,7 +34,8 @@ class MixedComplementarity:
     components: the Var or (constraint, side) behind a column; absorbed: (constraint, column, coefficient, side,
     bound) of the limits that became bounds. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z
     + vector; where earlier movers decide x, ``vector`` is what stands there at x = 0 and ``slope`` (rows by decisions
-    of the earlier movers) what one more unit of each adds, F(z; x) = matrix z + slope x + vector (see ``at``).
+    of the earlier movers) what one more unit of each adds, F(z; x) = matrix z + slope x + vector (see ``at``, which
+    keeps in ``terms`` how large the terms are that then make up the constants).
     """
 
     names: list[str]
@@ -50,6 +51,7 @@ class MixedComplementarity:
     absorbed: list[tuple[Any, int, float, str, float]] = field(default_factory=list)  # constraints that became bounds
     start: np.ndarray | None = None
     slope: sp.csr_array | None = None
+    terms: np.ndarray | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -107,8 +109,9 @@ class MixedComplementarity:
         else:
             size = abs(self.compact_jacobian(z))
         row = size @ np.abs(z) + np.abs(value)
-        if self.vector is not None:
-            row = row + np.abs(self.vector)
+        constant = self.vector if self.terms is None else self.terms
+        if constant is not None:
+            row = row + np.abs(constant)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def _families(self) -> np.ndarray:
@@ -132,7 +135,8 @@ class MixedComplementarity:
     def at(self, x: np.ndarray) -> MixedComplementarity:
         """The affine problem once the earlier movers have decided x."""
         assert self.slope is not None and self.vector is not None
-        return replace(self, vector=self.vector + self.slope @ x, slope=None, _made=self._made)
+        terms = np.abs(self.vector) + abs(self.slope) @ np.abs(x)
+        return replace(self, vector=self.vector + self.slope @ x, slope=None, terms=terms, _made=self._made)
 
     def interior(self) -> np.ndarray:
         """A neutral starting point inside the box."""

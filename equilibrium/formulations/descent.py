@@ -293,7 +293,8 @@ def _limited(problem: LeaderProblem, pattern: np.ndarray, branch: _Branch) -> _B
         return None
     table, limit = table[~empty] / length[~empty, None], limit[~empty] / length[~empty]
     if len(table):  # equal rows once: identical players switch together
-        key = np.round(np.column_stack([table, limit / np.maximum(1.0, np.abs(limit))]), 12)
+        power = np.exp2(np.frexp(limit)[1])
+        key = np.round(np.column_stack([table, limit / power, power]), 12)
         first = np.sort(np.unique(key, axis=0, return_index=True)[1])
         table, limit = table[first], limit[first]
     return replace(branch, table=table, limit=limit)

@@ -14,11 +14,12 @@ import scipy.sparse as sp
 
 from ..errors import Refused
 from ..hierarchy import LeaderProblem, current
+from ..mcp import MixedComplementarity
 from ..solvers import highs, newton, scholtes
 from . import complementarity
 from .descent import Descent, Point
 from .leader import Led, Optimum
-from .regimes import own_rows, scales
+from .regimes import own_rows, relaxed_rows, scales
 
 
 def solve(problem: LeaderProblem, starts: int = 12, seed: int = 0) -> Led:
@@ -31,7 +32,7 @@ def solve(problem: LeaderProblem, starts: int = 12, seed: int = 0) -> Led:
         raise Refused(f"{problem.player.name} decides whole numbers, which a homotopy does not see")
     scale = scales(problem)
     descent = Descent(problem, scale)
-    begins = [(x, _answer(problem, x)) for x in _starts(problem, scale, starts, np.random.default_rng(seed))]
+    begins = [_begin(problem, scale, x) for x in _starts(problem, scale, starts, np.random.default_rng(seed))]
     programme = _Affine(problem)
     sizes = programme.scale(scale, begins)
     found = []
@@ -78,24 +79,52 @@ def _starts(problem: LeaderProblem, scale: np.ndarray, count: int, random: np.ra
     return found[:count]
 
 
-def _allowed(problem: LeaderProblem, scale: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The nearest decision that the limits over the leader's decisions alone allow (x itself where there is none)."""
+def _begin(problem: LeaderProblem, scale: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(x, an answer to it); where no answer was found, the nearest decision at which the rows can hold."""
+    z = answer(problem.reaction.at(x))
+    if z is not None:
+        return x, z
+    x = _allowed(problem, scale, x, whole=True)
+    z = answer(problem.reaction.at(x))
+    return x, problem.reaction.at(x).interior() if z is None else z
+
+
+def _allowed(problem: LeaderProblem, scale: np.ndarray, x: np.ndarray, whole: bool = False) -> np.ndarray:
+    """The nearest decision that the limits over the leader's decisions alone allow (x itself where there is none).
+
+    ``whole``: also those over the followers' answer, and the signs of the followers' rows, complementarity left out.
+    """
     table, low, up = own_rows(problem)
-    if not len(table):
+    lower, upper, count = problem.lower, problem.upper, len(x)
+    rows = sp.csr_array(table)
+    if whole:
+        reaction = problem.reaction
+        assert reaction.matrix is not None and reaction.vector is not None
+        sign = relaxed_rows(reaction)
+        keep = np.flatnonzero(~np.isnan(sign))
+        rows = sp.csr_array(sp.vstack([problem.table, sp.hstack([reaction.slope, reaction.matrix]).tocsr()[keep]]))
+        least = -reaction.vector[keep]
+        low = np.concatenate([problem.low, np.where(sign[keep] >= 0, least, -np.inf)])
+        up = np.concatenate([problem.up, np.where(sign[keep] <= 0, least, np.inf)])
+        lower, upper = np.concatenate([lower, reaction.lower]), np.concatenate([upper, reaction.upper])
+    if not rows.shape[0]:
         return x
-    weight = 1 / scale**2
-    nearest = highs.Programme(
-        sp.diags_array(weight, format="csc"), -weight * x, sp.csr_array(table), low, up, problem.lower, problem.upper
+    weight = np.zeros(rows.shape[1])
+    weight[:count] = 1 / scale**2
+    aim = np.zeros(rows.shape[1])
+    aim[:count] = -x / scale**2
+    found, _, outcome = highs.minimise(
+        highs.Programme(sp.diags_array(weight, format="csc"), aim, rows, low, up, lower, upper), 1e-10
     )
-    found, _, outcome = highs.minimise(nearest, 1e-10)
-    return found if outcome.ok else x
+    return found[:count] if outcome.ok else x
 
 
-def _answer(problem: LeaderProblem, x: np.ndarray) -> np.ndarray:
-    """The followers' answer to x, or a neutral point where none was found."""
-    reaction = problem.reaction.at(x)
-    z, outcome = complementarity.solve(reaction)
-    return z if outcome.ok else reaction.interior()
+def answer(reaction: MixedComplementarity) -> np.ndarray | None:
+    """An answer of the followers once x is decided, or None where none was found."""
+    z, outcome = newton.solve(reaction, iterations=30)
+    if not outcome.ok:
+        z, outcome = complementarity.solve(reaction)
+    return z if outcome.ok else None
 
 
 def _refined(problem: LeaderProblem, y: np.ndarray) -> np.ndarray:

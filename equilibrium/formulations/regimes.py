@@ -322,7 +322,8 @@ def _unit_rows(rows: np.ndarray, limits: np.ndarray, scale: np.ndarray) -> tuple
     scaled, limits = scaled[used] / size[used, None], limits[used] / size[used]
     if not len(scaled):
         return scaled, limits
-    key = np.round(np.column_stack([scaled, limits / np.maximum(1.0, np.abs(limits))]), 10)
+    power = np.exp2(np.frexp(limits)[1])
+    key = np.round(np.column_stack([scaled, limits / power, power]), 10)
     _, first = np.unique(key, axis=0, return_index=True)
     first.sort()
     return scaled[first], limits[first]
