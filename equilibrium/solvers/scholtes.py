@@ -76,8 +76,22 @@ def descend(programme: Programme, y: np.ndarray, scale: Scale, iterations: int =
     return relaxed.back(point)
 
 
+def minimise(programme: Programme, y: np.ndarray, scale: Scale, iterations: int = 200) -> np.ndarray | None:
+    """A local optimum of a programme without paired columns, near y; None where Ipopt is missing or fails."""
+    if not available():
+        return None
+    relaxed = _Relaxed(programme, scale)
+    found, _ = _step(relaxed, relaxed.start(y), 0.0, {}, iterations, tolerance=1e-12)
+    return None if found is None else relaxed.back(found)
+
+
 def _step(
-    relaxed: _Relaxed, point: np.ndarray, t: float, memory: dict[str, np.ndarray], iterations: int
+    relaxed: _Relaxed,
+    point: np.ndarray,
+    t: float,
+    memory: dict[str, np.ndarray],
+    iterations: int,
+    tolerance: float = 1e-10,
 ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
     import cyipopt
 
@@ -86,7 +100,7 @@ def _step(
     options: dict[str, Any] = {
         "print_level": 0,
         "sb": "yes",
-        "tol": 1e-10,
+        "tol": tolerance,
         "max_iter": iterations,
         "bound_relax_factor": 0.0,
         "nlp_scaling_method": "none",
