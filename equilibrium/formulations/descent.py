@@ -8,7 +8,7 @@ looked at, and the search goes on from the better one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -67,11 +67,12 @@ class Descent:
         """
         best: Point | None = None
         place = (x, z)
+        limits = self.problem.lower, self.problem.upper
         visited: set[bytes] = set()
         moved = True
         while moved and len(visited) < most:
             moved = False
-            for pattern in self._candidates(*place):
+            for pattern in meeting(self.problem.reaction.at, *place, *limits, self.scale, self.random):
                 key = pattern.tobytes()
                 if key in visited:
                     continue
@@ -87,25 +88,6 @@ class Descent:
         v, cost = np.concatenate([point.x, point.z]), self.problem.cost
         return BETTER * float(0.5 * np.abs(v) @ np.abs(cost.hessian) @ np.abs(v) + np.abs(cost.gradient) @ np.abs(v))
 
-    def _candidates(self, x: np.ndarray, z: np.ndarray) -> Iterator[np.ndarray]:
-        """Branches that meet at (x, z) or pass close by, that of the point itself first."""
-        reaction = self.problem.reaction.at(x)
-        pattern, other, near = pattern_of(reaction, z)
-        yield pattern
-        for count in range(1, (len(near) if len(near) <= FEW else 1) + 1):
-            for chosen in combinations(near, count):
-                flipped = pattern.copy()
-                flipped[list(chosen)] = other[list(chosen)]
-                yield flipped
-        if len(near) > FEW:
-            moving = (self.problem.lower < self.problem.upper) * self.scale
-            for _ in range(PROBES):
-                aside = x + 1e-4 * moving * self.random.uniform(-1, 1, len(x))
-                probe = self.problem.reaction.at(np.clip(aside, self.problem.lower, self.problem.upper))
-                answer, outcome = newton.solve(probe, z, iterations=30)
-                if outcome.ok:
-                    yield pattern_of(probe, answer)[0]
-
     def _on_branch(self, pattern: np.ndarray, place: tuple[np.ndarray, np.ndarray]) -> Point | None:
         key = pattern.tobytes()
         if key not in self.known:
@@ -114,6 +96,35 @@ class Descent:
                 return found
             self.known[key] = found
         return self.known[key]
+
+
+def meeting(
+    reaction_at: Callable[[np.ndarray], MixedComplementarity],
+    x: np.ndarray,
+    z: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    scale: np.ndarray,
+    random: np.random.Generator,
+) -> Iterator[np.ndarray]:
+    """Patterns of the branches that meet at (x, z) or pass close by, that of the point itself first.
+
+    reaction_at: the followers' problem for a decision; lower, upper, scale: bounds and sizes of the decisions.
+    """
+    pattern, other, near = pattern_of(reaction_at(x), z)
+    yield pattern
+    for count in range(1, (len(near) if len(near) <= FEW else 1) + 1):
+        for chosen in combinations(near, count):
+            flipped = pattern.copy()
+            flipped[list(chosen)] = other[list(chosen)]
+            yield flipped
+    if len(near) > FEW:
+        for _ in range(PROBES):
+            aside = x + 1e-4 * scale * (lower < upper) * random.uniform(-1, 1, len(x))
+            probe = reaction_at(np.clip(aside, lower, upper))
+            answer, outcome = newton.solve(probe, z, iterations=30)
+            if outcome.ok:
+                yield pattern_of(probe, answer)[0]
 
 
 def checked(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Point | None:

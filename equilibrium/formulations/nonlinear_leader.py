@@ -11,7 +11,6 @@ conditions are taken to be enough for their optimality, that is: followers who a
 from __future__ import annotations
 
 import time
-from itertools import combinations
 
 import numpy as np
 import pyomo.environ as pyo
@@ -25,8 +24,7 @@ from ..kkt import Symbolic, nonlinear, symbolic
 from ..mcp import DENSE, Matrix, MixedComplementarity
 from ..solvers import newton, scholtes
 from ..tolerances import FEASIBLE, RESIDUAL
-from . import complementarity
-from .descent import BETTER, FEW, HIGH, INSIDE, LOW, Point, pattern_of
+from .descent import BETTER, HIGH, LOW, Point, meeting
 from .leader import Led, Optimum
 
 
@@ -83,26 +81,28 @@ def _begins(
     """Decisions to begin from, those to which an answer was found: the first, the middle, others at random."""
     lower, upper = programme.lower[: programme.d], programme.upper[: programme.d]
     first = np.clip(first, lower, upper)
-    reach = 2 * np.maximum(np.abs(first), 1.0)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    z = _answer(programme.reaction(first), None)
+    if z is not None:
+        found.append((first, z))
+    reach = programme.reach(first, programme.reaction(first).interior() if z is None else z)
     low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - reach, first - reach))
     up = np.where(np.isfinite(upper), upper, low + 2 * reach)
-    wanted = [first, 0.5 * (low + up), *(random.uniform(low, up) for _ in range(max(0, count - 2)))]
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for x in wanted[:count]:
-        z = _answer(programme.reaction(x), found[-1][1] if found else None)
+    wanted = [0.5 * (low + up), *(random.uniform(low, up) for _ in range(max(0, count - 2)))]
+    for x in wanted[: count - 1]:
+        z = _answer(programme.reaction(x), found[0][1] if found else None)
         if z is not None:
             found.append((x, z))
     return found
 
 
 def _answer(reaction: MixedComplementarity, start: np.ndarray | None) -> np.ndarray | None:
-    """An answer of the followers, searched from ``start`` first."""
-    if start is not None:
-        z, outcome = newton.solve(reaction, start, iterations=60)
+    """An answer of the followers, searched from ``start`` and from the Vars' own values."""
+    for begin in (start, None) if start is not None else (None,):
+        z, outcome = newton.solve(reaction, begin, iterations=60)
         if outcome.ok:
             return z
-    z, outcome = complementarity.solve(reaction)
-    return z if outcome.ok else None
+    return None
 
 
 def _searched(programme: _Programme, begin: tuple[np.ndarray, np.ndarray], scale: scholtes.Scale) -> list[Point | None]:
@@ -119,24 +119,21 @@ def _searched(programme: _Programme, begin: tuple[np.ndarray, np.ndarray], scale
 def _settle(programme: _Programme, x: np.ndarray, z: np.ndarray, scale: scholtes.Scale, most: int = 60) -> Point | None:
     """From (x, z) over the branches that meet on the way to a point that is best on all of them; at most ``most``."""
     best: Point | None = None
-    visited: set[bytes] = set()
     place, moved = (x, z), True
+    visited: set[bytes] = set()
+    limits = programme.lower[: programme.d], programme.upper[: programme.d]
+    random = np.random.default_rng(0)
     while moved and len(visited) < most:
         moved = False
-        pattern, other, near = pattern_of(programme.reaction(place[0]), place[1])
-        for count in range((len(near) if len(near) <= FEW else 1) + 1):
-            for chosen in combinations(near, count):
-                flipped = pattern.copy()
-                flipped[list(chosen)] = other[list(chosen)]
-                if flipped.tobytes() in visited:
-                    continue
-                visited.add(flipped.tobytes())
-                y = scholtes.minimise(_OnBranch(programme, flipped), np.concatenate(place), scale)
-                point = None if y is None else _checked(programme, y)
-                if point is not None and (best is None or point.cost < best.cost - BETTER * 10 * scale.cost):
-                    best, place, moved = point, (point.x, point.z), True
-                    break
-            if moved:
+        for pattern in meeting(programme.reaction, *place, *limits, scale.column[: programme.d], random):
+            if pattern.tobytes() in visited:
+                continue
+            visited.add(pattern.tobytes())
+            found = scholtes.minimise(_OnBranch(programme, pattern), np.concatenate(place), scale)
+            points = [p for p in (_checked(programme, y) for y in found) if p is not None]
+            point = min(points, key=lambda p: p.cost, default=None)
+            if point is not None and (best is None or point.cost < best.cost - BETTER * scale.cost):
+                best, place, moved = point, (point.x, point.z), True
                 break
     return best
 
@@ -311,6 +308,18 @@ class _Programme:
         worth = max(float(np.abs(self.slope(y)) @ column) for y in points)
         return scholtes.Scale(column, np.where(row > 0, row, 1.0), worth if worth > 0 else 1.0)
 
+    def reach(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """For every decision what moves the followers' rows by their own size at (x, z); at least the decision's."""
+        y = np.concatenate([x, z])
+        table, size = abs(self.table(y)[: self.n, : self.d]).toarray(), self.sizes(y)[: self.n]
+        found = np.maximum(np.abs(x), 1e-6)
+        for k in range(self.d):
+            rows = table[:, k] > 0
+            found[k] = (
+                max(found[k], float(np.median(size[rows] / table[rows, k]))) if rows.any() else max(found[k], 1.0)
+            )
+        return found
+
     def payoff(self, x: np.ndarray, z: np.ndarray) -> float:
         """The leader's minimised payoff computed by Pyomo on its own expression."""
         for variable, value in zip(self.columns, np.concatenate([x, z]), strict=True):
@@ -334,6 +343,3 @@ class _OnBranch:
         self.jacobian_pattern, self.curvature_pattern = programme.jacobian_pattern, programme.curvature_pattern
         self.cost, self.slope, self.rows = programme.cost, programme.slope, programme.rows
         self.jacobian, self.curvature = programme.jacobian, programme.curvature
-
-
-__all__ = ["INSIDE", "solve_nonlinear"]

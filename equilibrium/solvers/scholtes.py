@@ -76,13 +76,19 @@ def descend(programme: Programme, y: np.ndarray, scale: Scale, iterations: int =
     return relaxed.back(point)
 
 
-def minimise(programme: Programme, y: np.ndarray, scale: Scale, iterations: int = 200) -> np.ndarray | None:
-    """A local optimum of a programme without paired columns, near y; None where Ipopt is missing or fails."""
+def minimise(programme: Programme, y: np.ndarray, scale: Scale, iterations: int = 200) -> list[np.ndarray]:
+    """Points near a local optimum of a programme without paired columns: Ipopt's, and what becomes of it when the
+    limits that it calls active hold exactly (better by what an interior point leaves between). None without Ipopt."""
     if not available():
-        return None
+        return []
     relaxed = _Relaxed(programme, scale)
-    found, _ = _step(relaxed, relaxed.start(y), 0.0, {}, iterations, tolerance=1e-12)
-    return None if found is None else relaxed.back(found)
+    found, memory = _step(relaxed, relaxed.start(y), 0.0, {}, iterations, tolerance=1e-12)
+    if found is None:
+        return []
+    first = relaxed.back(found)
+    relaxed.hold(found, memory)
+    again, _ = _step(relaxed, found, 0.0, {}, iterations, tolerance=1e-12)
+    return [first] if again is None else [relaxed.back(again), first]
 
 
 def _step(
@@ -142,7 +148,20 @@ class _Relaxed:
         self.lower = np.concatenate([np.maximum(lower, -INFINITE), np.zeros(a + b)])
         self.upper = np.concatenate([np.minimum(upper, INFINITE), np.full(a + b, INFINITE)])
         self.size = len(lower)
+        self.active: tuple[np.ndarray, np.ndarray] | None = None
         self._patterns()
+
+    def hold(self, point: np.ndarray, memory: dict[str, np.ndarray]) -> None:
+        """Turn the limits that are active at a solution into equalities: nearer than their multiplier is large."""
+        low, up = self.limits(0.0)
+        value = self.constraints(point)
+        below, above = value - low < -memory["lagrange"], up - value < memory["lagrange"]
+        self.active = (np.where(above & ~below, up, low), np.where(below, low, up))
+        at_low, at_up = point - self.lower < memory["zl"], self.upper - point < memory["zu"]
+        self.lower, self.upper = (
+            np.where(at_up & ~at_low, self.upper, self.lower),
+            np.where(at_low, self.lower, self.upper),
+        )
 
     def _patterns(self) -> None:
         total, first = self.size, self.n + self.m
@@ -171,6 +190,8 @@ class _Relaxed:
 
     def limits(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper limits of all rows in the step t."""
+        if self.active is not None:
+            return self.active
         own = self.scale.row[self.n :]
         free = np.where(self.held, INFINITE, 0.0)
         low = np.maximum(self.programme.low / own, -INFINITE)
