@@ -295,6 +295,7 @@ class _Programme:
         )
         given = np.array(layout.start)
         found.start = np.where(np.isnan(given), found.interior(), given)
+        found.terms = abs(self.table(np.concatenate([x, found.interior()]))[:n, :d]) @ np.abs(x)
         return found
 
     def scale(self, begins: list[tuple[np.ndarray, np.ndarray]]) -> scholtes.Scale:
