@@ -317,22 +317,39 @@ def _mapped(rows: sp.csr_array, limit: np.ndarray, branch: _Branch) -> tuple[np.
 
 
 def _local(
-    hessian: np.ndarray, gradient: np.ndarray, limits: tuple[np.ndarray, ...], y: np.ndarray, rounds: int = 60
+    hessian: np.ndarray, gradient: np.ndarray, limits: tuple[np.ndarray, ...], y: np.ndarray, rounds: int = 100
 ) -> np.ndarray | None:
     """A local minimum of a quadratic function that is not convex: convex programmes that touch it from above at the
     last point, so that every round goes down."""
     values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
     lift = np.maximum(-values, 0.0) + CONVEX * max(float(np.abs(values).max()), 1e-300)
     extra = (vectors * lift) @ vectors.T
-    best, least = None, np.inf
+    least = np.inf
     for _ in range(rounds):
         found = quadratic.minimise(hessian + extra, gradient - extra @ y, *limits)
         if found.x is None:
-            return best
-        y = found.x
+            return None
+        last, y = y, found.x
         value = float(0.5 * y @ hessian @ y + gradient @ y)
         terms = float(0.5 * np.abs(y) @ np.abs(hessian) @ np.abs(y) + np.abs(gradient) @ np.abs(y))
         if value >= least - 1e-14 * terms:
-            break
-        best, least = y, value
-    return best
+            return _exact(hessian, gradient, limits, y if value < least else last)
+        least = value
+    return None  # it still falls: perhaps without end
+
+
+def _exact(hessian: np.ndarray, gradient: np.ndarray, limits: tuple[np.ndarray, ...], y: np.ndarray) -> np.ndarray:
+    """The stationary point on the limits that are active at y, where it is allowed and no worse."""
+    table, _, up, lower, upper = limits
+    unit = np.eye(len(y))
+    rows, ends = np.vstack([table, unit, -unit]), np.concatenate([up, upper, -lower])
+    size = 1.0 + np.abs(np.where(np.isfinite(ends), ends, 0.0))
+    active = ends - rows @ y <= 1e-7 * size
+    across = rows[active]
+    system = np.block([[hessian, across.T], [across, np.zeros((len(across), len(across)))]])
+    right = np.concatenate([-(hessian @ y + gradient), ends[active] - across @ y])
+    moved = y + np.linalg.lstsq(system, right, rcond=1e-12)[0][: len(y)]
+    allowed = (rows @ moved - ends <= 1e-11 * size).all()
+    terms = 0.5 * np.abs(y) @ np.abs(hessian) @ np.abs(y) + np.abs(gradient) @ np.abs(y)
+    gain = 0.5 * y @ hessian @ y + gradient @ y - 0.5 * moved @ hessian @ moved - gradient @ moved
+    return np.clip(moved, lower, upper) if allowed and gain >= -1e-13 * terms else y

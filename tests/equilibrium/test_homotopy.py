@@ -221,6 +221,21 @@ def test_against_all_regimes_at_length():
     assert compared(range(1007, 1160)) <= 6
 
 
+def test_a_concave_payoff_of_many_decisions_ends_in_corners():
+    """min -sum_i i (x_i - 0.4)^2 + y/2 over the unit cube, the answer y = (x_1 + ... + x_8)/2: every local optimum is
+    a corner. Term by term x_i = 1 costs -0.36 i + 0.25 and x_i = 0 costs -0.16 i, less only for i = 1."""
+    model = pyo.ConcreteModel()
+    model.leader, model.follower = pyo.Block(), pyo.Block()
+    x = model.leader.x = pyo.Var(range(1, 9), bounds=(0, 1))
+    y = model.follower.y = pyo.Var(bounds=(0, None))
+    model.leader.cost = pyo.Objective(expr=sum(-i * (x[i] - 0.4) ** 2 for i in x) + y / 2)
+    model.follower.cost = pyo.Objective(expr=y**2 - y * sum(x[i] for i in x))
+    found = homotopy.solve(problem(model))
+    for optimum in found.optima:
+        assert np.minimum(optimum.x, 1 - optimum.x) == pytest.approx(np.zeros(8), abs=1e-12)
+    assert found.cost == pytest.approx(-0.36 * 35 + 0.25 * 7 - 0.16, abs=1e-9)
+
+
 def test_the_same_seed_gives_the_same_answer():
     first, second = (homotopy.solve(problem(drawn(1007))) for _ in range(2))
     assert np.array_equal(first.x, second.x) and first.cost == second.cost
