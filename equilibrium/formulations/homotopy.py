@@ -19,7 +19,7 @@ from ..solvers import highs, newton, scholtes
 from . import complementarity
 from .descent import Descent, Point
 from .leader import Led, Optimum
-from .regimes import own_rows, relaxed_rows, scales
+from .regimes import own_rows, scales
 
 
 def solve(problem: LeaderProblem, starts: int = 12, seed: int = 0) -> Led:
@@ -100,12 +100,12 @@ def _allowed(problem: LeaderProblem, scale: np.ndarray, x: np.ndarray, whole: bo
     if whole:
         reaction = problem.reaction
         assert reaction.matrix is not None and reaction.vector is not None
-        sign = relaxed_rows(reaction)
-        keep = np.flatnonzero(~np.isnan(sign))
+        at_least, at_most = np.isfinite(reaction.lower), np.isfinite(reaction.upper)
+        keep = np.flatnonzero(~(at_least & at_most))
         rows = sp.csr_array(sp.vstack([problem.table, sp.hstack([reaction.slope, reaction.matrix]).tocsr()[keep]]))
         least = -reaction.vector[keep]
-        low = np.concatenate([problem.low, np.where(sign[keep] >= 0, least, -np.inf)])
-        up = np.concatenate([problem.up, np.where(sign[keep] <= 0, least, np.inf)])
+        low = np.concatenate([problem.low, np.where(at_most[keep], -np.inf, least)])
+        up = np.concatenate([problem.up, np.where(at_least[keep], np.inf, least)])
         lower, upper = np.concatenate([lower, reaction.lower]), np.concatenate([upper, reaction.upper])
     if not rows.shape[0]:
         return x
