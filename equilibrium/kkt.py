@@ -11,6 +11,7 @@ of its row.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,44 @@ from pyomo.core.expr.visitor import identify_variables
 from .conditions import Layout, NotAffine, Reader, lay_out, sides, starting_point
 from .doctor import have_nonlinear
 from .errors import Refused, SolverMissing
+from .hierarchy import split
 from .matching import match, orientation
 from .mcp import DENSE, OUTSIDE, SHARED, Matrix, MixedComplementarity
 from .players import Game, Player, find_game
 
 
-def nonlinear(game: Game) -> MixedComplementarity:
+@dataclass(frozen=True)
+class Symbolic:
+    """The joint conditions as expressions of a clone: for every column of ``layout`` its Var (None: it enters nothing)
+    and its row. ``model`` is the clone, ``leaders`` and ``ahead`` its players that move earlier and their Vars."""
+
+    model: pyo.ConcreteModel
+    layout: Layout
+    expressions: list[Any]
+    variables: list[VarData | None]
+    leaders: tuple[Player, ...]
+    ahead: tuple[VarData, ...]
+
+
+def nonlinear(game: Game, x: np.ndarray | None = None) -> MixedComplementarity:
     """The joint conditions of ``game`` with F and its Jacobian evaluated by ASL. Raises SolverMissing where that is
-    absent."""
+    absent.
+
+    x: what earlier movers have decided, where there are any (``game.ahead``).
+    """
+    found = symbolic(game)
+    if found.ahead:
+        assert x is not None
+        for variable, value in zip(found.ahead, x, strict=True):
+            variable.fix(float(value), skip_validation=True)
+    mcp = _problem(found.model, found.layout, found.expressions, found.variables)
+    mcp.start = _inside(mcp)
+    return _oriented(game, found.layout, mcp)
+
+
+def symbolic(game: Game) -> Symbolic:
+    """The joint conditions of ``game`` on a clone of its model, decisions of earlier movers as free symbols. Raises
+    Refused and SolverMissing."""
     if not have_nonlinear():
         raise SolverMissing(
             "this model is nonlinear and needs Ipopt and the ASL library, which are not installed here; run "
@@ -40,6 +71,10 @@ def nonlinear(game: Game) -> MixedComplementarity:
     layout = lay_out(game, _linear_rows(game))
     copy = game.model.clone()
     twin = find_game(copy)
+    leaders: tuple[Player, ...] = ()
+    if game.ahead:
+        hierarchy = split(twin)
+        twin, leaders = hierarchy.followers, hierarchy.leaders
     _charge_shared(game, twin, layout)
     given = [
         twin.given(player) for player in twin.players
@@ -58,9 +93,7 @@ def nonlinear(game: Game) -> MixedComplementarity:
     for k, (player, other) in enumerate(zip(game.players, twin.players, strict=True)):
         _transform(player, other, given[k], layout, expressions, variables, absorbed)
     _outside(game, twin, layout, expressions, variables)
-    mcp = _problem(copy, layout, expressions, variables)
-    mcp.start = _inside(mcp)
-    return _oriented(game, layout, mcp)
+    return Symbolic(copy, layout, expressions, variables, leaders, twin.ahead)
 
 
 def _inside(mcp: MixedComplementarity) -> np.ndarray:
@@ -363,4 +396,4 @@ def _problem(
     )
 
 
-__all__ = ["OUTSIDE", "nonlinear"]
+__all__ = ["OUTSIDE", "Symbolic", "nonlinear", "symbolic"]

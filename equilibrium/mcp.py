@@ -34,7 +34,8 @@ class MixedComplementarity:
     components: the Var or (constraint, side) behind a column; absorbed: (constraint, column, coefficient, side,
     bound) of the limits that became bounds. ``matrix`` and ``vector`` are given for affine problems, F(z) = matrix z
     + vector; where earlier movers decide x, ``vector`` is what stands there at x = 0 and ``slope`` (rows by decisions
-    of the earlier movers) what one more unit of each adds, F(z; x) = matrix z + slope x + vector (see ``at``).
+    of the earlier movers) what one more unit of each adds, F(z; x) = matrix z + slope x + vector (see ``at``, which
+    keeps in ``terms`` how large the terms are that then make up the constants).
     """
 
     names: list[str]

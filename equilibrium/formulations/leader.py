@@ -19,7 +19,7 @@ from ..hierarchy import LeaderProblem
 from ..led import Led, Optimum
 from ..reactions import reactions, response_kind
 from ..tolerances import CONVEX, REGRET
-from . import disjunctions, regimes, tracing
+from . import disjunctions, homotopy, regimes, tracing
 from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 
 FEW = 3
@@ -27,6 +27,14 @@ FEW = 3
 
 WHOLE = 2000
 """At most so many combinations of whole numbers are tried one by one."""
+
+
+class Unsettled(Exception):
+    """A route found something but cannot vouch for it."""
+
+
+NOT_HERE = (regimes.NotAFunction, Unsettled, tracing.NotSeparable, disjunctions.NotLinear, Refused)
+"""A route does not apply, or found nothing: the next one is tried."""
 
 
 def solve(problem: LeaderProblem, formulation: str | None = None, ties: str = OPTIMISTIC) -> Led:
@@ -88,39 +96,35 @@ def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
 
 
 def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
+    """The first route that proves its answer, else the best of what they found. ``formulation``: only that route."""
     moving = int((problem.lower < problem.upper).sum())
-    tried = ""
-    if formulation == "regimes" or (formulation in (None, "leader") and moving <= FEW):
+    routes = {
+        "regimes": lambda: _by_regimes(problem, ties),
+        "tracing": lambda: tracing.solve(problem),
+        "disjunctions": lambda: disjunctions.solve(problem),
+        "homotopy": lambda: homotopy.solve(problem),
+    }
+    if formulation in routes:
+        routes = {formulation: routes[formulation]}
+    elif moving > FEW:
+        del routes["regimes"]
+    found: list[Led] = []
+    reasons = []
+    for name, route in routes.items():
+        if name != "regimes" and ties == PESSIMISTIC and not response_kind(problem).settled:
+            reasons.append(f"{name} breaks ties in the leader's favour")
+            continue
         try:
-            return _by_regimes(problem, ties)
-        except (regimes.NotAFunction, Unsettled) as error:
-            if formulation == "regimes":
-                raise Refused(f"regimes do not apply: {error}") from error
-            tried = str(error)
-    if ties == PESSIMISTIC and not response_kind(problem).settled:
-        raise Refused(
-            f"pessimistic answers are available where a leader has one continuous decision; {problem.player.name} has "
-            f"{moving}, or: {tried}"
-        )
-    if formulation in (None, "leader", "tracing"):
-        try:
-            return tracing.solve(problem)
-        except tracing.NotSeparable as error:
-            if formulation == "tracing":
-                raise Refused(f"tracing does not apply: {error}") from error
-            tried = "; ".join(filter(None, (tried, str(error))))
-    if formulation in (None, "leader", "disjunctions"):
-        try:
-            return disjunctions.solve(problem)
-        except disjunctions.NotLinear as error:
-            if formulation == "disjunctions":
-                raise Refused(f"disjunctions do not apply: {error}") from error
-            tried = "; ".join(filter(None, (tried, str(error))))
-    raise Refused(f"no other route yet: {tried}")
-
-
-class Unsettled(Exception):
-    """A route found something but cannot vouch for it."""
+            found.append(route())
+        except NOT_HERE as error:
+            reasons.append(f"{name}: {error}")
+        if found and found[-1].proved:
+            break
+    if not found:
+        raise Refused(f"no route found a decision of {problem.player.name}: {'; '.join(reasons)}")
+    best = min(found, key=lambda led: led.cost)
+    bound = max(led.bound for led in found)
+    return replace(best, bound=min(bound, best.cost))
 
 
 def _by_regimes(problem: LeaderProblem, ties: str) -> Led:

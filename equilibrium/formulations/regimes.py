@@ -47,7 +47,8 @@ class Regime:
     def key(self) -> bytes:
         """Pattern and limits: where followers tie in what the leader does not see, one pattern may come with several
         polyhedra, each around the answer it was found with."""
-        return self.pattern + np.round(self.limit / np.maximum(1.0, np.abs(self.limit)), 9).tobytes()
+        power = np.exp2(np.frexp(self.limit)[1])
+        return self.pattern + np.round(self.limit / power, 9).tobytes() + power.tobytes()
 
     def cost(self, x: np.ndarray) -> float:
         """The leader's minimised payoff at x."""
@@ -353,7 +354,8 @@ def _unit_rows(rows: np.ndarray, limits: np.ndarray, scale: np.ndarray) -> tuple
     scaled, limits = scaled[used] / size[used, None], limits[used] / size[used]
     if not len(scaled):
         return scaled, limits
-    key = np.round(np.column_stack([scaled, limits / np.maximum(1.0, np.abs(limits))]), 10)
+    power = np.exp2(np.frexp(limits)[1])
+    key = np.round(np.column_stack([scaled, limits / power, power]), 10)
     _, first = np.unique(key, axis=0, return_index=True)
     first.sort()
     return scaled[first], limits[first]

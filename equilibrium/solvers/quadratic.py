@@ -9,7 +9,7 @@ with few variables all faces can be looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -124,7 +124,9 @@ def _possible(rows: np.ndarray, limits: np.ndarray, lower: np.ndarray, upper: np
 
 
 def _open(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray, limits: np.ndarray, convex: bool) -> bool:
-    """Whether the limits leave a direction without end along which the function falls (or may fall)."""
+    """Whether the limits leave a direction without end along which the function falls (or, not convex, may fall)."""
+    if convex:
+        return _falls(hessian, gradient, rows)
     n = len(gradient)
     for k in range(n):
         for sign in (1.0, -1.0):
@@ -137,21 +139,22 @@ def _open(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray, limits: n
                 bounds=[(-1, 1)] * n,
             )
             if found.status == 0 and found.fun < -1e-9:
-                ray = found.x
-                curve = ray @ hessian @ ray
-                if not convex or (abs(curve) <= 1e-12 * np.abs(hessian).max(initial=0.0) and gradient @ ray < 0):
-                    return True
-    if convex:
-        found = linprog(
-            gradient,
-            A_ub=rows if len(rows) else None,
-            b_ub=np.zeros(len(rows)) if len(rows) else None,
-            A_eq=hessian if hessian.any() else None,
-            b_eq=np.zeros(n) if hessian.any() else None,
-            bounds=[(-1, 1)] * n,
-        )
-        return bool(found.status == 0 and found.fun < -1e-9 * max(np.abs(gradient).max(initial=0.0), 1e-300))
+                return True
     return False
+
+
+def _falls(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether a convex function falls along a direction without end that the rows leave: one in which it is linear."""
+    curved = np.any(hessian != 0, axis=1)
+    found = linprog(
+        gradient,
+        A_ub=rows if len(rows) else None,
+        b_ub=np.zeros(len(rows)) if len(rows) else None,
+        A_eq=hessian[curved] / np.abs(hessian[curved]).max(axis=1, keepdims=True) if curved.any() else None,
+        b_eq=np.zeros(int(curved.sum())) if curved.any() else None,
+        bounds=[(-1, 1)] * len(gradient),
+    )
+    return bool(found.status == 0 and found.fun < -1e-9 * max(np.abs(gradient).max(initial=0.0), 1e-300))
 
 
 def _by_faces(hessian: np.ndarray, gradient: np.ndarray, rows: np.ndarray, limits: np.ndarray) -> Minimum:
@@ -214,14 +217,25 @@ def _convex(
         sp.csr_array(matrix),
         np.concatenate([gradient, -right]),
     )
-    programme = highs.Programme(sp.csc_array(hessian), gradient, sp.csr_array(table), low, up, lower, upper)
     best, least = np.zeros(n + m), np.inf
-    for value in (highs.REGULARISATION[1], *highs.REGULARISATION):  # 1e-10 is seldom wrong where ties abound
+    # HiGHS calls some bounded programmes unbounded, or fails on them; with their rows the other way round it does not.
+    orders = (np.arange(len(table)), np.arange(len(table))[::-1])
+    for order, value in product(orders, (highs.REGULARISATION[1], *highs.REGULARISATION)):  # 1e-10 is seldom wrong
+        programme = highs.Programme(
+            sp.csc_array(hessian), gradient, sp.csr_array(table[order]), low[order], up[order], lower, upper
+        )
         x, duals, outcome = highs.minimise(programme, value)
-        if outcome.termination in (Termination.INFEASIBLE, Termination.UNBOUNDED):
+        if outcome.termination is Termination.INFEASIBLE:
             return Minimum(None, True, outcome.termination)
+        if outcome.termination is Termination.UNBOUNDED:
+            if _falls(hessian, gradient, _rows(table, low, up, lower, upper)[0]):
+                return Minimum(None, True, outcome.termination)
+            continue
+        duals = duals[np.argsort(order)]
         price = np.concatenate([duals[np.isfinite(low)], -duals[np.isfinite(up) & (up > low)]])
-        z = newton.polish(mcp, np.concatenate([x, np.where(equal, price, np.maximum(price, 0.0))]))
+        z = np.concatenate([x, np.where(equal, price, np.maximum(price, 0.0))])
+        z[np.abs(z) <= 1e-10 * mcp.scales(z)[0]] = 0.0  # rounding that would make a row of zeros look broken
+        z = newton.polish(mcp, z)
         error = mcp.error(z)
         if error < least:
             best, least = z, error
