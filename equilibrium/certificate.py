@@ -154,7 +154,7 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
 def _with_leaders(answer: Answer, found: Leading) -> Certificate:
     """The followers' certificate at the leaders' present decisions, with a row for every leader."""
     x = current(found.hierarchy.x)
-    below = certify(replace(answer, mcp=found.reaction.at(x), leading=None))
+    below = certify(replace(answer, mcp=found.at(x), leading=None))
     behaviour = {c.player: c for c in conduct(found.game)}
     verdicts = [examine_leader(found, i, behaviour[p.name]) for i, p in enumerate(found.hierarchy.leaders)]
     leaders = [Check(**verdict.measures) for verdict in verdicts]

@@ -17,10 +17,15 @@ import numpy as np
 
 from . import stated
 from .behaviour import Conduct
+from .concavity import refuse_concave
+from .conditions import NotAffine, affine
+from .errors import Refused
 from .feasibility import infeasibility
 from .formulations import leader
-from .formulations.leader import Led
+from .formulations.nonlinear_leader import solve_nonlinear
 from .hierarchy import Hierarchy, LeaderProblem, current, leader_problem
+from .kkt import nonlinear
+from .led import Led
 from .mcp import MixedComplementarity
 from .players import Game
 from .reactions import answer
@@ -46,27 +51,64 @@ class Leading:
 
     game: Game
     hierarchy: Hierarchy
-    reaction: MixedComplementarity
+    reaction: MixedComplementarity | None  # None where the followers or a leader are not affine
     led: tuple[Led, ...]
     gap: float = 0.0
     profiles: tuple[np.ndarray, ...] = ()
 
     def problem(self, which: int, x: np.ndarray) -> LeaderProblem:
         """The problem of one leader, the others' decisions at x."""
+        assert self.reaction is not None
         return leader_problem(self.hierarchy, which, x, self.reaction)
+
+    def at(self, x: np.ndarray) -> MixedComplementarity:
+        """The followers' conditions once the leaders have decided x."""
+        return nonlinear(self.hierarchy.followers, x) if self.reaction is None else self.reaction.at(x)
 
 
 def decide(
-    game: Game, hierarchy: Hierarchy, reaction: MixedComplementarity, formulation: str | None, ties: str
+    game: Game, hierarchy: Hierarchy, formulation: str | None, ties: str
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
     """(the leaders' decisions, the followers' answer, what was found, outcome)."""
     began = time.perf_counter()
     x = current(hierarchy.x)
+    reaction = _affine(hierarchy, x)
+    if reaction is None:
+        return _smooth(game, hierarchy, formulation, x, began)
     if len(hierarchy.leaders) == 1:
         led = leader.solve(leader_problem(hierarchy, 0, x, reaction), formulation, ties)
         found = Leading(game, hierarchy, reaction, (led,))
         return led.x, led.z, found, _outcome(Termination.SOLVED, led.reason, began, led.starts)
     return _turns(game, hierarchy, reaction, formulation, ties, x, began)
+
+
+def _affine(hierarchy: Hierarchy, x: np.ndarray) -> MixedComplementarity | None:
+    """The followers' affine conditions, or None where they, a leader's payoff or its limits are of another kind."""
+    try:
+        reaction = affine(hierarchy.followers)
+        for which in range(len(hierarchy.leaders)):
+            leader_problem(hierarchy, which, x, reaction)
+    except NotAffine:
+        return None
+    refuse_concave(hierarchy.followers, reaction)
+    return reaction
+
+
+def _smooth(
+    game: Game, hierarchy: Hierarchy, formulation: str | None, x: np.ndarray, began: float
+) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
+    """A leader with nonlinear parts: locally, from several starts."""
+    if len(hierarchy.leaders) > 1:
+        raise Refused("several leaders are available for affine followers and quadratic payoffs only")
+    if formulation not in (None, "leader", "homotopy"):
+        raise Refused(f"the formulation '{formulation}' needs affine followers and a quadratic payoff")
+    led, _ = solve_nonlinear(hierarchy, 0, x)
+    return (
+        led.x,
+        led.z,
+        Leading(game, hierarchy, None, (led,)),
+        _outcome(Termination.SOLVED, led.reason, began, led.starts),
+    )
 
 
 def _turns(
@@ -146,6 +188,8 @@ def examine_leader(found: Leading, which: int, behaviour: Conduct) -> Verdict:
     own = found.hierarchy.parts[which]
     led = found.led[which]
     x = current(found.hierarchy.x)
+    if found.reaction is None:
+        return _examine_smooth(found, which, behaviour, x)
     problem = found.problem(which, x)
     z = np.array([0.0 if isinstance(c, tuple) else float(c.value) for c in found.reaction.components])
     z = _with_multipliers(problem, x[own], z, led)
@@ -179,6 +223,30 @@ def examine_leader(found: Leading, which: int, behaviour: Conduct) -> Verdict:
     return Verdict(measures, kind, led.proved)
 
 
+def _examine_smooth(found: Leading, which: int, behaviour: Conduct, x: np.ndarray) -> Verdict:
+    """The measures of a leader with nonlinear parts: against what was found, and against small deviations."""
+    player, led = found.hierarchy.leaders[which], found.led[which]
+    here = player.sign * stated.number(player.objective.expr)
+    bill = max(abs(here), abs(led.cost), 1e-300)
+    better, tried = _deviations(found, which, x, here)
+    distance = min(float(np.abs(x - o.x).max(initial=0.0)) for o in (*led.optima[:1], leader.Optimum(led.x, led.cost)))
+    measures = dict(
+        name=player.name,
+        kind="player",
+        regret=max(here - led.cost, better),
+        bill=bill,
+        distance=distance,
+        size=max(float(np.abs(x).max(initial=0.0)), 1e-300),
+        residual=max(0.0, better) / bill,
+        infeasibility=infeasibility(player),
+        proof=f"{led.route}: {led.reason} ({tried} deviations with the followers solved again gain nothing)",
+        note="; ".join(led.notes),
+        moves=tuple(dict.fromkeys([*behaviour.moves, *behaviour.takes])),
+        takes=(),
+    )
+    return Verdict(measures, Stationarity("not classified", np.nan, 0), False)
+
+
 def _turnover(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> float:
     v = np.abs(np.concatenate([x, z]))
     return float(0.5 * v @ np.abs(problem.cost.hessian) @ v + np.abs(problem.cost.gradient) @ v)
@@ -201,22 +269,30 @@ def _with_multipliers(problem: LeaderProblem, x: np.ndarray, z: np.ndarray, led:
 def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple[float, int]:
     """(the largest gain of the leader over seeded deviations, how many could be judged); the followers answer each."""
     player, own = found.hierarchy.leaders[which], found.hierarchy.parts[which]
-    problem = found.problem(which, x)
+    lower, upper = (
+        np.array([np.nan if b is None else b for b in side], dtype=float)
+        for side in zip(*(v.bounds for v in player.decisions), strict=True)
+    )
+    lower, upper = np.nan_to_num(lower, nan=-np.inf), np.nan_to_num(upper, nan=np.inf)
+    whole = np.array([not v.is_continuous() for v in player.decisions])
     random = np.random.default_rng(0)
-    moving = problem.lower < problem.upper
+    moving = lower < upper
     if not moving.any():
         return 0.0, 0
-    reach = np.where(np.isfinite(problem.upper - problem.lower), problem.upper - problem.lower, 1.0 + np.abs(x[own]))
-    columns = [(k, c) for k, c in enumerate(found.reaction.components) if not isinstance(c, tuple)]
+    reach = np.where(np.isfinite(upper - lower), upper - lower, 1.0 + np.abs(x[own]))
+    base = found.at(x)
+    columns = [(k, c) for k, c in enumerate(base.components) if not isinstance(c, tuple)]
     before = [c.value for _, c in columns]
     best, judged = -np.inf, 0
-    count = SAMPLES if found.reaction.size <= 300 else 6
+    count = SAMPLES if found.reaction is not None and base.size <= 300 else 6
     try:
         for s in range(count):
             step = random.normal(size=len(own)) * moving * reach * 10.0 ** -(s % 4)
-            trial = np.clip(x[own] + step, problem.lower, problem.upper)
-            trial[problem.whole] = np.round(trial[problem.whole])
-            z = answer(problem.reaction.at(trial))
+            trial = np.clip(x[own] + step, lower, upper)
+            trial[whole] = np.round(trial[whole])
+            everybody = x.copy()
+            everybody[own] = trial
+            z = answer(found.at(everybody))
             if z is None:
                 continue
             for variable, value in zip(player.decisions, trial, strict=True):

@@ -84,7 +84,7 @@ def answer(reaction: MixedComplementarity) -> np.ndarray | None:
     z, outcome = newton.solve(reaction, iterations=30)
     if outcome.ok:
         return z
-    if not _possible(reaction):
+    if reaction.is_affine and not _possible(reaction):
         return None
     z, outcome = complementarity.solve(reaction)
     return z if outcome.ok else None

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
-import scipy.sparse as sp
 
 from . import branches, leading, multiplicity
 from .branches import Branch, Candidate
 from .certificate import NONE, Answer, Certificate, certify
+from .concavity import refuse_concave
 from .conditions import NotAffine, affine
 from .enumeration import Connected
 from .errors import DataError, Fault, Infeasible, Refused
@@ -201,7 +201,7 @@ def _route(game: Game, mcp: MixedComplementarity, formulation: str | None, solve
         z, outcome = _complementarity(mcp, solver, searched)
         return Answer(game, mcp, z, outcome, "complementarity" if game.pairs else "rule", "nobody decides")
     if not (every and searched):  # a search drops what is no best response
-        _refuse_concave(game, mcp)
+        refuse_concave(game, mcp)
     _refuse_cramped(game, mcp)
     if formulation == "best_response":
         z, outcome = best_response.solve(mcp)
@@ -248,43 +248,17 @@ def _feasible(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
-    """Conditions of optimality find saddles and wrong corners of a player that is not convex: refuse, with advice."""
-    if not mcp.is_affine:
-        return  # examined by the certificate, which says "local" where convexity is not shown
-    for index, player in enumerate(game.players):
-        part = mcp.part(np.flatnonzero(mcp.player == index), np.zeros(mcp.size))
-        decisions = np.flatnonzero(part.kind == DECISION)
-        assert part.matrix is not None and part.vector is not None
-        hessian = part.matrix[decisions][:, decisions]
-        equal = np.flatnonzero(np.isneginf(part.lower) & np.isposinf(part.upper) & (part.kind != DECISION))
-        table = part.matrix[equal][:, decisions]
-        moving = part.lower[decisions] < part.upper[decisions]
-        curved = sp.csc_array((hessian + hessian.T) / 2)
-        if potential.convexified(curved, part.vector[decisions], table, part.vector[equal], moving) is None:
-            raise Refused(
-                f"the payoff of {player.name} is not concave in its own decisions, so its conditions of optimality "
-                "also hold at "
-                "saddles and wrong corners; give branches that contain every optimum, or a best response of its own"
-            )
-
-
 def _by_leaders(game: Game, formulation: str | None, ties: str) -> tuple[Answer, dict[str, float]]:
     if formulation not in (None, *LEADING):
         raise Refused(f"the formulation '{formulation}' is for players who move together; here some move first")
     began = time.perf_counter()
     hierarchy = split(game)
-    reaction = affine(hierarchy.followers)
-    _refuse_concave(hierarchy.followers, reaction)
-    derived = time.perf_counter() - began
-    began = time.perf_counter()
-    x, z, found, outcome = leading.decide(game, hierarchy, reaction, formulation, ties)
+    x, z, found, outcome = leading.decide(game, hierarchy, formulation, ties)
     for variable, value in zip(hierarchy.x, x, strict=True):
         variable.set_value(float(value), skip_validation=True)
-    answer = Answer(
-        hierarchy.followers, reaction.at(x), z, outcome, found.led[0].route, found.led[0].reason, leading=found
-    )
-    return answer, {"derive": derived, "solve": time.perf_counter() - began}
+    led = found.led[0]
+    answer = Answer(hierarchy.followers, found.at(x), z, outcome, led.route, led.reason, leading=found)
+    return answer, {"solve": time.perf_counter() - began}
 
 
 def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> tuple[Answer, dict[str, float]]:
