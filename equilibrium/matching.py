@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,9 +20,9 @@ def orientation(term: dict[int, float], entered: dict[int, float], column: int) 
 
 
 def match(
-    row_names: list[str],
+    row_names: Sequence[str],
     terms: list[dict[int, float]],
-    variable_names: list[str],
+    variable_names: Sequence[str],
     columns: list[dict[int, float]],
     ids: list[int],
     rule: list[bool],

@@ -9,9 +9,9 @@ the players.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +25,45 @@ matrices."""
 Matrix: TypeAlias = np.ndarray | sp.csr_array
 
 
+class Names(Sequence[str]):
+    """Names, or the components that have them: a component is asked only when somebody wants to read its name.
+
+    (Naming 100,000 Vars takes as long as reading their coefficients.) An entry is a text, a component, or a pair
+    (constraint, side).
+    """
+
+    def __init__(self, entries: Iterable[Any] = ()) -> None:
+        self._entries = entries._entries if isinstance(entries, Names) else list(entries)
+
+    def append(self, entry: Any) -> None:
+        """Add a text, a component or a pair (constraint, side) at the end."""
+        self._entries.append(entry)
+
+    def of(self, positions: Iterable[int]) -> Names:
+        """The names at some positions, in that order."""
+        return Names(self._entries[k] for k in positions)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, k: int) -> str: ...
+    @overload
+    def __getitem__(self, k: slice) -> Names: ...
+    def __getitem__(self, k: int | slice) -> str | Names:
+        if isinstance(k, slice):
+            return Names(self._entries[k])
+        entry = self._entries[k]
+        if isinstance(entry, tuple):
+            return entry[0].name + ("" if entry[1] == "equal" else f".{entry[1]}")
+        return entry if isinstance(entry, str) else entry.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass
 class MixedComplementarity:
     """``lower <= z <= upper _|_ F(z)`` as arrays with names.
@@ -36,7 +75,7 @@ class MixedComplementarity:
     + vector.
     """
 
-    names: list[str]
+    names: Names
     kind: np.ndarray
     player: np.ndarray
     components: list[Any]
@@ -49,6 +88,10 @@ class MixedComplementarity:
     absorbed: list[tuple[Any, int, float, str, float]] = field(default_factory=list)  # constraints that became bounds
     start: np.ndarray | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.names, Names):
+            self.names = Names(self.names)
 
     @property
     def size(self) -> int:
@@ -138,15 +181,14 @@ class MixedComplementarity:
 
     def part(self, columns: np.ndarray, z: np.ndarray) -> MixedComplementarity:
         """The problem in some columns with the others held at z; held values are folded into the constants."""
-        held = np.setdiff1d(np.arange(self.size), columns)
-        names = [self.names[i] for i in columns]
         components = [self.components[i] for i in columns]
         matrix = vector = function = derivative = None
         if self.matrix is not None:
             assert self.vector is not None
             rows = self.matrix[columns]
             matrix = sp.csr_array(rows[:, columns])
-            vector = self.vector[columns] + rows[:, held] @ z[held]
+            rows.data = np.where(np.isin(rows.indices, columns), 0.0, rows.data * z[rows.indices])
+            vector = self.vector[columns] + rows.sum(axis=1)
         else:
             base = z.copy()
 
@@ -163,7 +205,7 @@ class MixedComplementarity:
                 return found[np.ix_(columns, columns)] if isinstance(found, np.ndarray) else found[columns][:, columns]
 
         return MixedComplementarity(
-            names,
+            self.names.of(columns),
             self.kind[columns],
             self.player[columns],
             components,

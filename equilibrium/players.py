@@ -161,15 +161,15 @@ def find_game(model: pyo.ConcreteModel) -> Game:
 def _refuse_strangers(game: Game) -> None:
     """Every free Var that enters something must be one that somebody owns or that stands outside."""
     parts = [part for player in game.players for part in (player.objective, *player.constraints)]
-    expressions = [(part.name, part.expr) for part in (*parts, *game.equations, *game.shared)]
     known = {id(v) for v in game.owner}
-    for name, expression in (*expressions, *((pair.name, pair.body) for pair in game.pairs)):
-        for variable in identify_variables(expression, include_fixed=False):
+    seen: dict = {}  # what was found in named Expressions, which many players may share
+    for part in (*parts, *game.equations, *game.shared, *game.pairs):
+        expression = part.body if isinstance(part, Pair) else part.expr
+        for variable in identify_variables(expression, include_fixed=False, named_expression_cache=seen):
             if id(variable) not in known:
                 raise Refused(
-                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; fix "
-                    f"it, or put it "
-                    "on the Block of whoever decides it"
+                    f"{variable.name} enters {part.name} but is not on this model or stands on a deactivated Block; "
+                    "fix it, or put it on the Block of whoever decides it"
                 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 import scipy.sparse as sp
+from pyomo.common.gc_manager import PauseGC
 
 from . import branches
 from .branches import Branch, Candidate
@@ -100,6 +101,16 @@ def solve(
     route).
     """
     check_route(formulation, solver)
+    with PauseGC():  # large expressions are millions of small objects, none of them garbage
+        return _solve(model, formulation, solver, branches_of)
+
+
+def _solve(
+    model: pyo.ConcreteModel,
+    formulation: str | None,
+    solver: str | None,
+    branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None,
+) -> Solution:
     began = time.perf_counter()
     game = find_game(model)
     if len(game.stages) > 1:
