@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -62,6 +63,13 @@ class Names(Sequence[str]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def members(label: np.ndarray, count: int) -> list[np.ndarray]:
+    """For each label 0 .. count - 1 the positions that carry it, ascending; other labels are left out."""
+    order = np.argsort(label, kind="stable")
+    ends = np.searchsorted(label[order], np.arange(count + 1))
+    return [order[start:stop] for start, stop in pairwise(ends)]
 
 
 @dataclass
@@ -218,3 +226,30 @@ class MixedComplementarity:
             [],
             None if self.start is None else self.start[columns],
         )
+
+    def apart(self, z: np.ndarray) -> tuple[MixedComplementarity, np.ndarray]:
+        """(every player's own problem with the others held at z, side by side in one; its columns in this one).
+
+        Only for affine problems: what one player's rows hold of others is folded into their constants.
+        """
+        assert self.matrix is not None and self.vector is not None
+        columns = np.flatnonzero(self.player >= 0)
+        place = np.full(self.size, -1)
+        place[columns] = np.arange(len(columns))
+        rows = sp.csr_array(self.matrix[columns])
+        i, j = np.repeat(np.arange(len(columns)), np.diff(rows.indptr)), rows.indices
+        own = self.player[columns[i]] == self.player[j]
+        held = np.bincount(i[~own], rows.data[~own] * z[j[~own]], minlength=len(columns))
+        matrix = sp.csr_array((rows.data[own], (i[own], place[j[own]])), shape=(len(columns), len(columns)))
+        parts = MixedComplementarity(
+            self.names.of(columns),
+            self.kind[columns],
+            self.player[columns],
+            [self.components[k] for k in columns],
+            self.lower[columns],
+            self.upper[columns],
+            matrix,
+            self.vector[columns] + held,
+            start=None if self.start is None else self.start[columns],
+        )
+        return parts, columns

@@ -139,6 +139,21 @@ def convexified(
     return None
 
 
+def payoffs_convex(parts: MixedComplementarity) -> bool:
+    """Whether every player's own (minimised) payoff is convex in its decisions, each judged by its own size.
+
+    parts: the players' own problems side by side. False also where a payoff is convex on the equalities only.
+    """
+    assert parts.matrix is not None
+    moving = np.flatnonzero((parts.kind == DECISION) & (parts.lower < parts.upper))
+    hessian = sp.coo_array(parts.matrix[moving][:, moving])
+    owner = parts.player[moving]
+    largest = np.zeros(int(owner.max(initial=0)) + 1)
+    np.maximum.at(largest, owner[hessian.coords[0]], np.abs(hessian.data))
+    factor = sp.diags_array(1 / np.sqrt(np.where(largest > 0, largest, 1.0))[owner])
+    return semidefinite(sp.csr_array(factor @ (hessian + hessian.T) @ factor))
+
+
 def _row_factors(mcp: MixedComplementarity, variables: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
     """Positive factors for the outside rows that make decisions and multipliers skew; None if there are none."""
     assert mcp.matrix is not None

@@ -19,52 +19,53 @@ SHIFT = 1e-9
 """The multiple of the identity, after rows and columns were scaled to largest entries of one."""
 
 
-def settle(mcp: MixedComplementarity, z: np.ndarray, steps: int = 12) -> np.ndarray:
+def settle(mcp: MixedComplementarity, z: np.ndarray, steps: int = 15) -> np.ndarray:
     """The best point met (by ``mcp.error``) in at most ``steps`` steps from ``z``; ``mcp`` is affine and monotone."""
-    point = np.clip(z, mcp.lower, mcp.upper)
-    point = _snapped(mcp, point, _by_kind(mcp, point))
-    best, best_error, stalled = point, mcp.error(point), 0
+    ratio = _ratio(mcp, z)
+    best = np.clip(z, mcp.lower, mcp.upper)
+    point, best_error, stalled = z, mcp.error(best), 0
     for _ in range(steps):
         try:
-            point = _step(mcp, point)
+            point = _step(mcp, point, ratio)
         except (RuntimeError, ArithmeticError):
             break
-        error = mcp.error(point)
+        inside = np.clip(point, mcp.lower, mcp.upper)
+        error = mcp.error(inside)
         stalled = 0 if error < 0.5 * best_error else stalled + 1
         if error < best_error:
-            best, best_error = point, error
-        if best_error < 1e-14 or stalled > 3 or not np.isfinite(error):
+            best, best_error = inside, error
+        if best_error < 1e-14 or stalled > 5 or not np.isfinite(error):
             break
     return best
 
 
-def _by_kind(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    """The largest decision for decisions, the largest price or multiplier for those: an interior point knows a small
-    part of that."""
+def _ratio(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+    """For each column its size over that of its row: the largest of all decisions, or of all prices and multipliers.
+
+    An interior point knows both to a small part of these. After the first step it does not matter: a column then is
+    at its bound exactly, or its row is zero.
+    """
     decides = mcp.kind == DECISION
-    sizes = [float(np.abs(z[columns]).max(initial=0.0)) or 1.0 for columns in (decides, ~decides)]
-    return np.where(decides, *sizes)
+    row = mcp.scales(z)[1]
+    found = np.ones(mcp.size)
+    for columns in (decides, ~decides):
+        if columns.any():
+            found[columns] = (float(np.abs(z[columns]).max()) or 1.0) / float(row[columns].max())
+    return found
 
 
-def _sides(mcp: MixedComplementarity, z: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    slack = mcp.F(z) / mcp.scales(z)[1]
-    low = (z - mcp.lower) / column < slack
-    return low, ((mcp.upper - z) / column < -slack) & ~low
-
-
-def _snapped(mcp: MixedComplementarity, z: np.ndarray, column: np.ndarray) -> np.ndarray:
-    low, up = _sides(mcp, z, column)
-    return np.where(low, mcp.lower, np.where(up, mcp.upper, z))
-
-
-def _step(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    low, up = _sides(mcp, z, mcp.scales(z)[0])
+def _step(mcp: MixedComplementarity, z: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Columns nearer to a bound than their row is to zero go there; the others solve their rows, bounds or not (who
+    passes a bound stays there in the next step)."""
+    slack = mcp.F(z) * ratio
+    low = z - mcp.lower < slack
+    up = (mcp.upper - z < -slack) & ~low
     moved = np.where(low, mcp.lower, np.where(up, mcp.upper, z))
     free = np.flatnonzero(~low & ~up)
     if free.size:
         part = mcp.jacobian(z)[free][:, free]
         moved[free] += solve_regularised(part, -mcp.F(moved)[free])
-    return np.clip(moved, mcp.lower, mcp.upper)
+    return moved
 
 
 def solve_regularised(matrix: sp.csr_array, right: np.ndarray) -> np.ndarray:
