@@ -1,7 +1,8 @@
 """One player's own problem, solved again with the rest given: its possible gain, its distance to the best answer.
 
-``together`` does the same for all players of an affine game at once. The quadratic difference of payoffs is exact where subtraction would lose it, and Pyomo's evaluation of the payoff must
-confirm it. Where convexity is not proved, second-order conditions and a seeded search look for something better.
+``together`` does the same for all players of an affine game at once. The quadratic difference of payoffs is exact
+where subtraction would lose it, and Pyomo's evaluation of the payoff must confirm it. Where convexity is not proved,
+second-order conditions and a seeded search look for something better.
 """
 
 from __future__ import annotations

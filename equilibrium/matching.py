@@ -54,7 +54,7 @@ def match(
         graph = sp.csr_array((cost, ([k for k, _ in weights], [v for _, v in weights])), shape=(len(terms), len(ids)))
         partner = maximum_bipartite_matching(graph, perm_type="row")
     if (partner < 0).any():
-        lonely = [variable_names[v] for v in np.flatnonzero(partner < 0)]
+        lonely = [variable_names[int(v)] for v in np.flatnonzero(partner < 0)]
         raise Refused(
             f"no row determines {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}: the system is not square. "
             "A price needs a clearing row outside the players; a rule needs one equality for each of its Vars; a "

@@ -34,7 +34,7 @@ class Names(Sequence[str]):
     """
 
     def __init__(self, entries: Iterable[Any] = ()) -> None:
-        self._entries = entries._entries if isinstance(entries, Names) else list(entries)
+        self._entries: list[Any] = entries._entries if isinstance(entries, Names) else list(entries)
 
     def append(self, entry: Any) -> None:
         """Add a text, a component or a pair (constraint, side) at the end."""

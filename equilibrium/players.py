@@ -74,13 +74,14 @@ class Game:
     equations: tuple[ConstraintData, ...]  # equality rows outside
     shared: tuple[ConstraintData, ...]  # inequalities over several players' Vars
     owner: ComponentMap = field(repr=False)
+    _seen: dict = field(default_factory=dict, repr=False)  # Vars of named Expressions, which players share
 
     def given(self, player: Player) -> ComponentSet:
         """The Vars that enter a player's problem without being its own (fixed Vars included)."""
         own = ComponentSet(player.decisions)
         seen = ComponentSet()
         for part in (player.objective, *player.constraints):
-            for variable in identify_variables(part.expr, include_fixed=True):
+            for variable in identify_variables(part.expr, include_fixed=True, named_expression_cache=self._seen):
                 if variable not in own:
                     seen.add(variable)
         return seen

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import uniqueness_sparse
 from .conditions import NotAffine, Reader
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
 from .monotone import null_space, why_monotone
@@ -20,7 +21,7 @@ from .players import Game
 from .tolerances import CONVEX
 
 LARGEST = 1200
-"""Above this many columns the dense tests are skipped."""
+"""Above this many columns affine problems are examined by ``uniqueness_sparse``, others not at all."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ NOT_PROVED = "not proved"
 def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[str | None]) -> Uniqueness:
     """What can be said at the solution z. convex: for every player the proof that its payoff is convex, or None."""
     if mcp.size > LARGEST:
-        return Uniqueness(NOT_PROVED, NOT_PROVED, "too large for the dense test")
+        if not game.players or not mcp.is_affine:
+            return Uniqueness(NOT_PROVED, NOT_PROVED, "too large for the dense test")
+        unique, prices, why = uniqueness_sparse.examine(mcp, z)
+        return Uniqueness("unique" if unique else NOT_PROVED, "unique" if prices else NOT_PROVED, why)
     jacobian = mcp.jacobian(z).toarray()
     if not game.players:
         word, why = _without_players(mcp, jacobian)

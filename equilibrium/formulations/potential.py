@@ -107,8 +107,11 @@ Attempt: TypeAlias = Callable[[], tuple[np.ndarray, np.ndarray, Outcome, Callabl
 
 def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attempt]:
     """What to try in turn, each giving (x, duals, outcome, how to make it exact)."""
-    if mcp.size > DENSE and clarabel.available():
+    interior = mcp.size > DENSE and clarabel.available()
+    if interior:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
+    if interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
+        return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
         yield lambda value=value: (*highs.minimise(potential.programme, value), newton.polish)  # type: ignore[misc]
 

@@ -47,11 +47,10 @@ def _ratio(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
     """
     decides = mcp.kind == DECISION
     row = mcp.scales(z)[1]
-    found = np.ones(mcp.size)
-    for columns in (decides, ~decides):
-        if columns.any():
-            found[columns] = (float(np.abs(z[columns]).max()) or 1.0) / float(row[columns].max())
-    return found
+    quantity, price = (float(np.abs(z[columns]).max(initial=0.0)) for columns in (decides, ~decides))
+    payoff, limit = (float(row[columns].max(initial=0.0)) for columns in (decides, ~decides))
+    price = max(price, payoff) or 1.0  # every multiplier may be zero, but for what the interior point leaves of them
+    return np.where(decides, (quantity or 1.0) / (payoff or 1.0), price / (limit or 1.0))
 
 
 def _step(mcp: MixedComplementarity, z: np.ndarray, ratio: np.ndarray) -> np.ndarray:
