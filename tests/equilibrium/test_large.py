@@ -127,6 +127,7 @@ def test_uniqueness_is_shown_without_dense_matrices_too(game, monkeypatch):
         m = game(np.random.default_rng(seed))
         usual = solve(m).certificate.uniqueness
         with monkeypatch.context() as patch:
+            patch.setattr(uniqueness, "SMALL", 0)
             patch.setattr(uniqueness, "LARGEST", 0)
             other = solve(m).certificate.uniqueness
         assert other.decisions == usual.decisions == "unique"
@@ -135,6 +136,7 @@ def test_uniqueness_is_shown_without_dense_matrices_too(game, monkeypatch):
 
 def test_prices_defined_through_others_are_put_in(monkeypatch):
     """total == q0 + q1 and price == 100 - total, two rules one upon the other."""
+    monkeypatch.setattr(uniqueness, "SMALL", 0)
     monkeypatch.setattr(uniqueness, "LARGEST", 0)
     m = pyo.ConcreteModel()
     m.total, m.price = pyo.Var(), pyo.Var()
@@ -150,6 +152,7 @@ def test_prices_defined_through_others_are_put_in(monkeypatch):
 
 
 def test_ties_are_not_unique_without_dense_matrices_either(monkeypatch):
+    monkeypatch.setattr(uniqueness, "SMALL", 0)
     monkeypatch.setattr(uniqueness, "LARGEST", 0)
     m = pyo.ConcreteModel()
     m.p = pyo.Block()
