@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyomo.common.collections import ComponentSet
+from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.expression import NamedExpressionData
+from pyomo.core.base.var import VarData
 from pyomo.core.expr.visitor import identify_variables
 
 from .players import Game, Player, owners
@@ -25,43 +26,71 @@ class Conduct:
 def conduct(game: Game) -> list[Conduct]:
     """For every player: the outside Expressions its own Vars move, and the outside Vars and rivals' Vars it takes as
     given."""
-    return [_conduct_of(game, i, player) for i, player in enumerate(game.players)]
-
-
-def _conduct_of(game: Game, index: int, player: Player) -> Conduct:
     blocks = owners(game.model, [p.block for p in game.players])
-    own = ComponentSet(player.decisions)
+    ties = _ties(game)
+    seen: dict[int, _Named] = {}
+    return [_conduct_of(game, i, blocks, ties.get(i, []), seen) for i in range(len(game.players))]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A named Expression outside some player: whose free Vars enter it, and all its Vars by id."""
+
+    movers: frozenset[int]
+    variables: frozenset[int]
+
+
+def _conduct_of(game: Game, index: int, blocks: dict[int, int], ties: list[_Tie], seen: dict[int, _Named]) -> Conduct:
+    player = game.players[index]
     moves: dict[str, None] = {}
     takes: dict[str, None] = {}
-    if player.block is not game.model:
-        for named in _outside_expressions(player.objective.expr, index, blocks):
-            mine = any(v in own for v in identify_variables(named, include_fixed=False))
-            (moves if mine else takes)[named.name] = None
-    inside_named = ComponentSet(
-        v for named in _outside_expressions(player.objective.expr, index, blocks) for v in identify_variables(named)
-    )
-    for variable in game.given(player):
+    inside: set[int] = set()
+    for named in _outside_expressions(player.objective.expr, index, blocks):
+        if id(named) not in seen:
+            entering = list(identify_variables(named))
+            movers = frozenset(game.owner.get(v, -1) for v in entering if not v.fixed)
+            seen[id(named)] = _Named(movers, frozenset(map(id, entering)))
+        if player.block is not game.model:
+            (moves if index in seen[id(named)].movers else takes)[named.name] = None
+        inside |= seen[id(named)].variables
+    given = game.given(player)
+    for variable in given:
         price = (
             game.owner.get(variable, -1) == -1 and not variable.fixed
         )  # named even inside an Expression that the player moves
-        if variable not in inside_named or price:
+        if id(variable) not in inside or price:
             takes[variable.name] = None
-    return Conduct(player.name, tuple(moves), tuple(takes), tuple(_tied(game, player, own)))
+    warnings = tuple(_tied(player, tie, price) for tie in ties for price in tie.prices if price in given)
+    return Conduct(player.name, tuple(moves), tuple(takes), warnings)
 
 
-def _tied(game: Game, player: Player, own: ComponentSet) -> Iterator[str]:
-    """Prices the player takes as given although an equality row ties them to its own decisions."""
-    taken = ComponentSet(game.given(player))
+@dataclass(frozen=True)
+class _Tie:
+    """An equality row outside the players that ties prices to a player's own Var."""
+
+    row: ConstraintData
+    own: VarData
+    prices: tuple[VarData, ...]
+
+
+def _ties(game: Game) -> dict[int, list[_Tie]]:
+    """For each player the equality rows that hold prices and own Vars."""
+    found: dict[int, list[_Tie]] = {}
     for row in game.equations:
-        inside = list(identify_variables(row.body, include_fixed=False))
-        mine = [v for v in inside if v in own]
-        for price in (v for v in inside if v in taken and game.owner.get(v, -1) == -1):
-            if mine:
-                yield (
-                    f"{player.name} takes {price.name} as given although the row {row.name} ties it to its own "
-                    f"{mine[0].name}; "
-                    "if it should move that price, write the price as an Expression"
-                )
+        entering = list(identify_variables(row.body, include_fixed=False))
+        prices = tuple(v for v in entering if game.owner.get(v, -1) == -1)
+        first = {game.owner.get(v, -1): v for v in reversed(entering)} if prices else {}
+        for index in first.keys() - {-1}:
+            found.setdefault(index, []).append(_Tie(row, first[index], prices))
+    return found
+
+
+def _tied(player: Player, tie: _Tie, price: VarData) -> str:
+    return (
+        f"{player.name} takes {price.name} as given although the row {tie.row.name} ties it to its own "
+        f"{tie.own.name}; "
+        "if it should move that price, write the price as an Expression"
+    )
 
 
 def _named(expression: object) -> Iterator[NamedExpressionData]:

@@ -21,15 +21,14 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from . import deviation, stated
+from . import deviation, stated, together
 from .behaviour import Conduct, conduct
 from .boxes import player_box
 from .branches import Candidate
-from .convexity import prove
 from .feasibility import infeasibility, violation
 from .hierarchy import current
 from .leading import Leading, examine_leader
-from .mcp import DECISION, MixedComplementarity
+from .mcp import DECISION, MixedComplementarity, members
 from .players import Game, Player
 from .solvers import scip
 from .solvers.outcome import Outcome, Termination
@@ -119,11 +118,7 @@ def certify(answer: Answer) -> Certificate:
             UNCERTIFIED, f"{missing} has no finite value", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer")
         )
     residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
-    checks, proofs = [], []
-    for index, player in enumerate(game.players):
-        check, proof = _player(answer, index, player, z, found[player.name], residual)
-        checks.append(check)
-        proofs.append(proof)
+    checks, proofs = _players(answer, z, residual, found)
     outside = _outside(game, mcp, residual)
     if outside is not None:
         checks.append(outside)
@@ -203,52 +198,40 @@ def _current(answer: Answer) -> np.ndarray:
     return z
 
 
-def _player(
-    answer: Answer, index: int, player: Player, z: np.ndarray, behaviour: Conduct, residuals: np.ndarray
-) -> tuple[Check, str | None]:
-    mcp = answer.mcp
-    columns = np.flatnonzero(mcp.player == index)
-    decisions = np.flatnonzero(mcp.kind[columns] == DECISION)
-    own = columns[decisions]
-    size = float(np.abs(z[own]).max(initial=0.0))
+def _players(
+    answer: Answer, z: np.ndarray, residual: np.ndarray, behaviour: dict[str, Conduct]
+) -> tuple[list[Check], list[str | None]]:
+    """A check for every player, and the proofs that their own problems are convex."""
+    game, mcp = answer.game, answer.mcp
+    columns = members(mcp.player, len(game.players))
+    owns = [mine[mcp.kind[mine] == DECISION] for mine in columns]
     everybody = float(np.abs(z[mcp.kind == DECISION]).max(initial=0.0))
-    size = max(size, 1e-5 * everybody)  # who does nothing is off by rounding of what the others do
-    residual = float(residuals[columns].max(initial=0.0))
-    infeasible = infeasibility(player)
-    charges = deviation.charges(mcp, player, z)
-    common: dict[str, Any] = dict(
-        name=player.name,
-        kind="player",
-        size=size,
-        residual=residual,
-        infeasibility=infeasible,
-        moves=behaviour.moves,
-        takes=behaviour.takes,
-    )
+    # Who does nothing is off by rounding of what the others do.
+    sizes = np.array([max(float(np.abs(z[own]).max(initial=0.0)), 1e-5 * everybody) for own in owns])
+    common: list[dict[str, Any]] = [
+        dict(
+            name=player.name,
+            kind="player",
+            size=float(sizes[i]),
+            residual=float(residual[columns[i]].max(initial=0.0)),
+            infeasibility=infeasibility(player),
+            moves=behaviour[player.name].moves,
+            takes=behaviour[player.name].takes,
+        )
+        for i, player in enumerate(game.players)
+    ]
     if answer.candidates:
-        return _against_candidates(answer, player, own, z, common), answer.candidates[0].proof
-    part = deviation.boxed(deviation.with_arrays(mcp.part(columns, z), player, z[columns]), decisions, size)
-    affine = part.is_affine
-    response = deviation.respond(
-        part, z[columns], lambda x: deviation.payoff_at(player, x[decisions], charges, feasible=True)
-    )
-    if response is None:
-        bill = abs(deviation.payoff(player, charges))
-        note = f"its own {'' if affine else 'nonlinear '}problem could not be solved again"
-        return Check(regret=np.inf, bill=bill, distance=np.nan, proof="", note=note, **common), None
-    best, proof = response
-    if proof is None:
-        proof = prove(player, player_box(player))
-    turnover = float(mcp.scales(z)[1][own] @ np.maximum(np.abs(z[own]), np.abs(best[decisions])))
-    regret, bill = deviation.regret(player, part, decisions, z[own], best[decisions], charges, turnover)
-    distance, note = deviation.distance(part, decisions, z[own], best)
-    if proof is None and not deviation.second_order(part, z[columns]):
-        regret, note = np.inf, "a stationary point that is not even a local optimum (a saddle, or a wrong corner)"
-    elif proof is None:
-        better = deviation.search(player, part, decisions, z[columns], charges)
-        if better > max(regret, REGRET * bill):
-            regret, note = better, "a better answer was found by sampling"
-    return Check(regret=regret, bill=bill, distance=distance, proof=proof or "", note=note, **common), proof
+        return [_against_candidates(answer, game.players[0], owns[0], z, common[0])], [answer.candidates[0].proof]
+    charges = deviation.charges(mcp, game.players, z)
+    found = together.examine(mcp, game.players, z, sizes, charges) or [
+        deviation.examine(mcp, player, columns[i], z, float(sizes[i]), charges[i])
+        for i, player in enumerate(game.players)
+    ]
+    checks = [
+        Check(regret=d.regret, bill=d.bill, distance=d.distance, proof=d.proof or "", note=d.note, **rest)
+        for d, rest in zip(found, common, strict=True)
+    ]
+    return checks, [d.proof for d in found]
 
 
 def _against_candidates(

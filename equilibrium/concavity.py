@@ -15,6 +15,8 @@ def refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
     """Conditions of optimality find saddles and wrong corners of a player that is not convex: refuse, with advice."""
     if not mcp.is_affine:
         return  # examined by the certificate, which says "local" where convexity is not shown
+    if potential.payoffs_convex(mcp.apart(np.zeros(mcp.size))[0]):
+        return
     for index, player in enumerate(game.players):
         part = mcp.part(np.flatnonzero(mcp.player == index), np.zeros(mcp.size))
         decisions = np.flatnonzero(part.kind == DECISION)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pyomo.repn.util import OrderedVarRecorder
 
 from .errors import Infeasible, Refused
 from .matching import match, orientation
-from .mcp import DECISION, MULTIPLIER, OUTSIDE, SHARED, MixedComplementarity
+from .mcp import DECISION, MULTIPLIER, OUTSIDE, SHARED, MixedComplementarity, Names
 from .players import Game, Player
 from .tolerances import FEASIBLE
 
@@ -60,7 +61,7 @@ class Reader:
 class Layout:
     """Which column is which, shared by the affine and the nonlinear derivation so that the two can be compared."""
 
-    names: list[str]
+    names: Names
     kind: list[int]
     player: list[int]
     components: list[Any]
@@ -72,8 +73,8 @@ class Layout:
     start: list[float]
     dropped: set[int] = field(default_factory=set)  # id(constraint) that no free Var enters, and that holds
 
-    def add(self, name: str, kind: int, player: int, component: Any, lower: float, upper: float, start: float) -> int:
-        """Append a column; returns its number."""
+    def add(self, name: Any, kind: int, player: int, component: Any, lower: float, upper: float, start: float) -> int:
+        """Append a column; returns its number. name: a text, or what ``Names`` can ask for one."""
         self.names.append(name)
         self.kind.append(kind)
         self.player.append(player)
@@ -134,7 +135,7 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
     A constraint that is a plain limit on one own Var becomes a bound (bounds stay bounds) and is remembered in
     ``absorbed``.
     """
-    layout = Layout([], [], [], [], [], [], {}, {}, [], [])
+    layout = Layout(Names(), [], [], [], [], [], {}, {}, [], [])
     for j, variable in enumerate(game.ahead):
         layout.column[id(variable)] = AHEAD + j
     for i, player in enumerate(game.players):
@@ -147,7 +148,7 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
                 )
             low, up = variable.bounds
             layout.column[id(variable)] = layout.add(
-                variable.name,
+                variable,
                 DECISION,
                 i,
                 variable,
@@ -162,7 +163,7 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
                 continue
             for side, _, _ in sides(row):
                 layout.multiplier[id(row), side] = layout.add(
-                    f"{row.name}{'' if side == 'equal' else '.' + side}",
+                    (row, side),
                     MULTIPLIER,
                     i,
                     (row, side),
@@ -174,12 +175,10 @@ def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
     for variable in game.variables:
         pair = paired.get(id(variable))
         low, up = (-math.inf, math.inf) if pair is None else (pair.lower, pair.upper)
-        layout.column[id(variable)] = layout.add(variable.name, OUTSIDE, -1, variable, low, up, _initial(variable))
+        layout.column[id(variable)] = layout.add(variable, OUTSIDE, -1, variable, low, up, _initial(variable))
     for row in game.shared:
         for side, _, _ in sides(row):
-            layout.multiplier[id(row), side] = layout.add(
-                f"{row.name}.{side}", SHARED, -1, (row, side), 0.0, math.inf, 0.0
-            )
+            layout.multiplier[id(row), side] = layout.add((row, side), SHARED, -1, (row, side), 0.0, math.inf, 0.0)
     _uncross(layout)
     return layout
 
@@ -227,12 +226,13 @@ def _absorb(row: ConstraintData, repn: QuadraticRepn, own: set[int], layout: Lay
 
 
 class _Entries:
-    """Coordinates of the affine map being collected."""
+    """Coordinates of the affine map being collected, one by one or as arrays (rows, columns, values)."""
 
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.columns: list[int] = []
         self.values: list[float] = []
+        self.blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.constant: dict[int, float] = defaultdict(float)
 
     def add(self, row: int, column: int, value: float) -> None:
@@ -240,18 +240,29 @@ class _Entries:
         self.columns.append(column)
         self.values.append(value)
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        single = (np.array(self.rows, dtype=int), np.array(self.columns, dtype=int), np.array(self.values, dtype=float))
+        rows, columns, values = zip(*self.blocks, single, strict=True)
+        return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+
 
 def _stationarity(player: Player, reader: Reader, layout: Layout, entries: _Entries) -> None:
     repn = reader.read(player.objective.expr, player.objective.name)
     own = {id(v): layout.column[id(v)] for v in player.decisions}
+    sign = player.sign
     for vid, value in repn.linear.items():
         if vid in own:
-            entries.constant[own[vid]] += player.sign * value
-    for (first, second), value in (repn.quadratic or {}).items():
-        if first in own:
-            entries.add(own[first], layout.column[second], player.sign * value)
-        if second in own:
-            entries.add(own[second], layout.column[first], player.sign * value)
+            entries.constant[own[vid]] += sign * value
+    if not repn.quadratic or not own:
+        return
+    count = len(repn.quadratic)
+    columns = np.fromiter(map(layout.column.__getitem__, chain.from_iterable(repn.quadratic)), int, 2 * count)
+    values = sign * np.fromiter(repn.quadratic.values(), float, count)
+    first, second = columns.reshape(count, 2).T
+    low, up = min(own.values()), max(own.values())  # the decisions of a player have consecutive numbers
+    for row, other in ((first, second), (second, first)):
+        mine = (low <= row) & (row <= up)
+        entries.blocks.append((row[mine], other[mine], values[mine]))
 
 
 def _fill(
@@ -296,21 +307,22 @@ def _equations(
     paired = {id(pair.variable) for pair in game.pairs}
     free = [layout.column[id(v)] for v in game.variables if id(v) not in paired]
     by_column: dict[int, dict[int, float]] = defaultdict(dict)
-    position = {column: k for k, column in enumerate(free)}
-    for i, j, value in zip(entries.rows, entries.columns, entries.values, strict=True):
-        if j in position:
-            by_column[j][i] = by_column[j].get(i, 0.0) + value
+    rows, columns, values = entries.arrays()
+    enters = np.isin(columns, free)
+    for i, j, value in zip(rows[enters].tolist(), columns[enters].tolist(), values[enters].tolist(), strict=True):
+        by_column[j][i] = by_column[j].get(i, 0.0) + value
     terms = [
         {layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0 and layout.column[vid] < AHEAD}
         for _, repn in equations
     ]
     chosen = match(
-        [row.name for row, _ in equations],
+        Names(row for row, _ in equations),
         terms,
-        [layout.names[c] for c in free],
+        layout.names.of(free),
         [by_column[c] for c in free],
         free,
-        [not game.shareable(row) for row, _ in equations],
+        # Where there are as many rows as Vars every row is needed, whether or not it could be shared.
+        [len(equations) == len(free) or not game.shareable(row) for row, _ in equations],
     )
     for k, (row, repn) in enumerate(equations):
         limit = float(row.ub)
@@ -318,7 +330,7 @@ def _equations(
             column = free[chosen[k]]
             _fill(entries, column, repn, layout, orientation(terms[k], by_column[column], column), limit)
         else:  # an equality over several players' Vars that no price clears: shared, one multiplier for all
-            column = layout.add(row.name, SHARED, -1, (row, "equal"), -math.inf, math.inf, 0.0)
+            column = layout.add((row, "equal"), SHARED, -1, (row, "equal"), -math.inf, math.inf, 0.0)
             layout.multiplier[id(row), "equal"] = column
             _fill(entries, column, repn, layout, 1.0, limit)
             for vid, value in repn.linear.items():
@@ -327,8 +339,7 @@ def _equations(
 
 def _assemble(layout: Layout, entries: _Entries, ahead: int) -> MixedComplementarity:
     n = len(layout.names)
-    values = np.array(entries.values, dtype=float)
-    rows, columns = np.array(entries.rows, dtype=int), np.array(entries.columns, dtype=int)
+    rows, columns, values = entries.arrays()
     own, later = columns < AHEAD, columns >= AHEAD
     matrix = sp.csr_array((values[own], (rows[own], columns[own])), shape=(n, n))
     slope = sp.csr_array((values[later], (rows[later], columns[later] - AHEAD)), shape=(n, ahead))

@@ -1,13 +1,15 @@
 """One player's own problem, solved again with the rest given: its possible gain, its distance to the best answer.
 
-The quadratic difference of payoffs is exact where subtraction would lose it, and Pyomo's evaluation of the payoff must
-confirm it. Where convexity is not proved, second-order conditions and a seeded search look for something better.
+``together`` does the same for all players of an affine game at once. The quadratic difference of payoffs is exact
+where subtraction would lose it, and Pyomo's evaluation of the payoff must confirm it. Where convexity is not proved,
+second-order conditions and a seeded search look for something better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,13 +19,63 @@ from pyomo.core.expr.visitor import identify_variables, polynomial_degree
 from . import stated
 from .boxes import player_box
 from .conditions import sides
+from .convexity import prove
+from .definite import semidefinite
 from .feasibility import infeasibility
 from .formulations import potential
 from .mcp import DECISION, MULTIPLIER, SHARED, MixedComplementarity
 from .monotone import null_space
 from .players import Player
 from .solvers import newton
-from .tolerances import FEASIBLE
+from .tolerances import FEASIBLE, REGRET
+
+FLAT = "payoff not strictly curved: certified by residual and regret"
+
+
+Charges: TypeAlias = Sequence[tuple[float, Any]]
+"""What a player pays for shared rows: (multiplier with sign, body), to be taken off its minimised payoff."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """What a player could gain by its best response, and how far away that is.
+
+    regret [money] and the bill [money] it is compared with; distance [units of its decisions], NaN where the best
+    response may not be unique; proof that the response is global, or None; note: a reason in words.
+    """
+
+    regret: float
+    bill: float
+    distance: float
+    proof: str | None
+    note: str = ""
+
+
+def examine(
+    mcp: MixedComplementarity, player: Player, columns: np.ndarray, z: np.ndarray, size: float, charges: Charges
+) -> Deviation:
+    """What ``player`` could gain at z. columns: its own; size: of its decisions; charges: for shared rows."""
+    decisions = np.flatnonzero(mcp.kind[columns] == DECISION)
+    own = columns[decisions]
+    part = boxed(with_arrays(mcp.part(columns, z), player, z[columns]), size)
+    affine = part.is_affine
+    response = respond(part, z[columns], lambda x: payoff_at(player, x[decisions], charges, feasible=True))
+    if response is None:
+        note = f"its own {'' if affine else 'nonlinear '}problem could not be solved again"
+        return Deviation(np.inf, abs(payoff(player, charges)), np.nan, None, note)
+    best, proof = response
+    if proof is None:
+        proof = prove(player, player_box(player))
+    turnover = float(mcp.scales(z)[1][own] @ np.maximum(np.abs(z[own]), np.abs(best[decisions])))
+    gain, bill = regret(player, part, decisions, z[own], best[decisions], charges, turnover)
+    away, note = distance(part, decisions, z[own], best)
+    if proof is None and not second_order(part, z[columns]):
+        gain, note = np.inf, "a stationary point that is not even a local optimum (a saddle, or a wrong corner)"
+    elif proof is None:
+        better = search(player, part, decisions, z[columns], charges)
+        if better > max(gain, REGRET * bill):
+            gain, note = better, "a better answer was found by sampling"
+    return Deviation(gain, bill, away, proof, note)
 
 
 def respond(
@@ -77,32 +129,37 @@ def _quadratic(player: Player) -> bool:
     return all(degree is not None and degree <= most for degree, most in degrees)
 
 
-def boxed(part: MixedComplementarity, decisions: np.ndarray, size: float) -> MixedComplementarity:
+def boxed(part: MixedComplementarity, size: float | np.ndarray) -> MixedComplementarity:
     """Give decisions that enter the payoff linearly and have no limit a stated box: ten times the player's own
-    quantities."""
+    quantities.
+
+    size: the largest of those, one number or one for each column.
+    """
     if part.matrix is None:
         return part
-    linear = np.abs(part.matrix[decisions][:, decisions]).sum(axis=1) == 0
-    reach = 10 * max(size, 1.0)
-    lower, upper = part.lower.copy(), part.upper.copy()
-    for k in decisions[linear]:
-        lower[k] = max(lower[k], -reach) if np.isneginf(lower[k]) else lower[k]
-        upper[k] = min(upper[k], reach) if np.isposinf(upper[k]) else upper[k]
-    part.lower, part.upper = lower, upper
+    decisions = np.flatnonzero(part.kind == DECISION)
+    linear = np.zeros(part.size, dtype=bool)
+    linear[decisions] = np.abs(part.matrix[decisions][:, decisions]).sum(axis=1) == 0
+    reach = 10 * np.maximum(size, 1.0)
+    part.lower = np.where(linear & np.isneginf(part.lower), -reach, part.lower)
+    part.upper = np.where(linear & np.isposinf(part.upper), reach, part.upper)
     return part
 
 
-def charges(mcp: MixedComplementarity, player: Player, z: np.ndarray) -> list[tuple[float, Any]]:
-    """What the player pays for shared rows: (multiplier with sign, body), to be taken off its minimised payoff."""
-    own, found = ComponentSet(player.decisions), []
-    for k in np.flatnonzero(mcp.kind == SHARED):
+def charges(mcp: MixedComplementarity, players: Sequence[Player], z: np.ndarray) -> list[list[tuple[float, Any]]]:
+    """For every player what it pays for shared rows: (multiplier with sign, body)."""
+    owner = {id(v): i for i, player in enumerate(players) for v in player.decisions}
+    found: list[list[tuple[float, Any]]] = [[] for _ in players]
+    for k in np.flatnonzero((mcp.kind == SHARED) & (z != 0)):
         row, side = mcp.components[k]
-        if z[k] and any(v in own for v in identify_variables(row.body, include_fixed=False)):
-            found.append((z[k] * next(sign for name, sign, _ in sides(row) if name == side), row.body))
+        sign = next(sign for name, sign, _ in sides(row) if name == side)
+        entering = {owner.get(id(v), -1) for v in identify_variables(row.body, include_fixed=False)}
+        for i in sorted(entering - {-1}):
+            found[i].append((z[k] * sign, row.body))
     return found
 
 
-def payoff(player: Player, charges: list[tuple[float, Any]]) -> float:
+def payoff(player: Player, charges: Charges) -> float:
     """The player's (minimised) objective, shared rows charged, at the Vars' present values; infinity where it has
     none."""
     found = player.sign * stated.number(player.objective.expr) - sum(m * stated.number(body) for m, body in charges)
@@ -115,7 +172,7 @@ def regret(
     decisions: np.ndarray,
     x: np.ndarray,
     y: np.ndarray,
-    charges: list[tuple[float, Any]],
+    charges: Charges,
     turnover: float,
 ) -> tuple[float, float]:
     """(what it could gain, the size of its bill). The quadratic difference is exact; Pyomo's evaluation must confirm
@@ -130,13 +187,16 @@ def regret(
     hessian = part.matrix[decisions][:, decisions]
     gradient = part.vector[decisions]
     step = x - y
-    regret = float((hessian @ y + gradient) @ step + 0.5 * step @ (hessian @ step))
-    if not abs((here - there) - regret) <= 1e-9 * bill:
-        return np.inf, bill  # the derived conditions do not belong to this payoff
-    return regret, bill
+    exact = float((hessian @ y + gradient) @ step + 0.5 * step @ (hessian @ step))
+    return confirmed(exact, here - there, bill), bill
 
 
-def payoff_at(player: Player, values: np.ndarray, charges: list[tuple[float, Any]], feasible: bool = False) -> float:
+def confirmed(exact: float, evaluated: float, bill: float) -> float:
+    """The exact difference of payoffs; infinity where Pyomo's evaluation of the payoff does not confirm it."""
+    return exact if abs(evaluated - exact) <= 1e-9 * bill else np.inf
+
+
+def payoff_at(player: Player, values: np.ndarray, charges: Charges, feasible: bool = False) -> float:
     """The payoff with other decisions; infinity where they break a limit and ``feasible`` is asked for."""
     before = [v.value for v in player.decisions]
     try:
@@ -155,7 +215,7 @@ def search(
     part: MixedComplementarity,
     decisions: np.ndarray,
     z: np.ndarray,
-    charges: list[tuple[float, Any]],
+    charges: Charges,
     samples: int = 60,
     starts: int = 4,
 ) -> float:
@@ -194,8 +254,8 @@ def distance(part: MixedComplementarity, decisions: np.ndarray, x: np.ndarray, b
     curved = part.jacobian(best)[decisions][:, decisions]
     equal = np.flatnonzero((part.kind == MULTIPLIER) & np.isneginf(part.lower))
     table = part.jacobian(best)[equal][:, decisions]
-    if not _strict(curved, table):
-        return np.nan, "payoff not strictly curved: certified by residual and regret"
+    if not strict(curved, table):
+        return np.nan, FLAT
     return float(np.abs(x - best[decisions]).max(initial=0.0)), ""
 
 
@@ -217,13 +277,14 @@ def second_order(part: MixedComplementarity, z: np.ndarray) -> bool:
     )
 
 
-def _strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
+def strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
+    """Whether a payoff with Hessian ``curved`` is strictly curved on the moves that keep ``table`` x."""
     n = curved.shape[0]
     diagonal = curved.diagonal()
     if (diagonal > 0).all() and curved.count_nonzero() == n:
         return True
     if n > 800:
-        return False
+        return semidefinite(sp.csr_array((curved + curved.T) / 2), 1e-10)
     basis = null_space(table.toarray(), n)
     projected = basis.T @ ((curved + curved.T) / 2).toarray() @ basis
     return not projected.size or float(np.linalg.eigvalsh(projected)[0]) > 1e-10 * max(

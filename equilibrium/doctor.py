@@ -76,6 +76,7 @@ def report() -> list[Check]:
         _check("Ipopt (cyipopt)", _cyipopt, nonlinear, NONLINEAR_REMEDY),
         _check("ASL library (PyNumero)", _asl, nonlinear, NONLINEAR_REMEDY),
         _check("nonlinear solve", _nonlinear_solve, nonlinear, NONLINEAR_REMEDY),
+        _check("Clarabel", _clarabel, "models of more than 1,500 rows in good time", "pip install 'clarabel>=0.11'"),
         _check("SCIP (pyscipopt)", _scip, "global optima of non-concave players (optional)", "pip install pyscipopt"),
     ]
 
@@ -191,6 +192,11 @@ def _nonlinear_solve() -> str:
     if run.returncode:
         raise RuntimeError(run.stderr.strip() or f"the process died with {run.returncode}")
     return ""
+
+
+def _clarabel() -> str:
+    importlib.import_module("clarabel")
+    return importlib.metadata.version("clarabel")
 
 
 def _scip() -> str:

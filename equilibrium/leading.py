@@ -269,11 +269,9 @@ def _with_multipliers(problem: LeaderProblem, x: np.ndarray, z: np.ndarray, led:
 def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple[float, int]:
     """(the largest gain of the leader over seeded deviations, how many could be judged); the followers answer each."""
     player, own = found.hierarchy.leaders[which], found.hierarchy.parts[which]
-    lower, upper = (
-        np.array([np.nan if b is None else b for b in side], dtype=float)
-        for side in zip(*(v.bounds for v in player.decisions), strict=True)
-    )
-    lower, upper = np.nan_to_num(lower, nan=-np.inf), np.nan_to_num(upper, nan=np.inf)
+    bounds = [v.bounds for v in player.decisions]
+    lower = np.array([-np.inf if low is None else low for low, _ in bounds], dtype=float)
+    upper = np.array([np.inf if up is None else up for _, up in bounds], dtype=float)
     whole = np.array([not v.is_continuous() for v in player.decisions])
     random = np.random.default_rng(0)
     moving = lower < upper

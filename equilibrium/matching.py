@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,9 +20,9 @@ def orientation(term: dict[int, float], entered: dict[int, float], column: int) 
 
 
 def match(
-    row_names: list[str],
+    row_names: Sequence[str],
     terms: list[dict[int, float]],
-    variable_names: list[str],
+    variable_names: Sequence[str],
     columns: list[dict[int, float]],
     ids: list[int],
     rule: list[bool],
@@ -53,7 +54,7 @@ def match(
         graph = sp.csr_array((cost, ([k for k, _ in weights], [v for _, v in weights])), shape=(len(terms), len(ids)))
         partner = maximum_bipartite_matching(graph, perm_type="row")
     if (partner < 0).any():
-        lonely = [variable_names[v] for v in np.flatnonzero(partner < 0)]
+        lonely = [variable_names[int(v)] for v in np.flatnonzero(partner < 0)]
         raise Refused(
             f"no row determines {', '.join(lonely[:5])}{' ...' if len(lonely) > 5 else ''}: the system is not square. "
             "A price needs a clearing row outside the players; a rule needs one equality for each of its Vars; a "

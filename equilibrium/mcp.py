@@ -9,9 +9,10 @@ the players.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +24,52 @@ DENSE = 1500
 matrices."""
 
 Matrix: TypeAlias = np.ndarray | sp.csr_array
+
+
+class Names(Sequence[str]):
+    """Names, or the components that have them: a component is asked only when somebody wants to read its name.
+
+    (Naming 100,000 Vars takes as long as reading their coefficients.) An entry is a text, a component, or a pair
+    (constraint, side).
+    """
+
+    def __init__(self, entries: Iterable[Any] = ()) -> None:
+        self._entries: list[Any] = entries._entries if isinstance(entries, Names) else list(entries)
+
+    def append(self, entry: Any) -> None:
+        """Add a text, a component or a pair (constraint, side) at the end."""
+        self._entries.append(entry)
+
+    def of(self, positions: Iterable[int]) -> Names:
+        """The names at some positions, in that order."""
+        return Names(self._entries[k] for k in positions)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, k: int) -> str: ...
+    @overload
+    def __getitem__(self, k: slice) -> Names: ...
+    def __getitem__(self, k: int | slice) -> str | Names:
+        if isinstance(k, slice):
+            return Names(self._entries[k])
+        entry = self._entries[k]
+        if isinstance(entry, tuple):
+            return entry[0].name + ("" if entry[1] == "equal" else f".{entry[1]}")
+        return entry if isinstance(entry, str) else entry.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def members(label: np.ndarray, count: int) -> list[np.ndarray]:
+    """For each label 0 .. count - 1 the positions that carry it, ascending; other labels are left out."""
+    order = np.argsort(label, kind="stable")
+    ends = np.searchsorted(label[order], np.arange(count + 1))
+    return [order[start:stop] for start, stop in pairwise(ends)]
 
 
 @dataclass
@@ -38,7 +85,7 @@ class MixedComplementarity:
     keeps in ``terms`` how large the terms are that then make up the constants).
     """
 
-    names: list[str]
+    names: Names
     kind: np.ndarray
     player: np.ndarray
     components: list[Any]
@@ -53,6 +100,10 @@ class MixedComplementarity:
     slope: sp.csr_array | None = None
     terms: np.ndarray | None = None  # size of what ``vector`` was added up from; itself if nothing was
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.names, Names):
+            self.names = Names(self.names)
 
     @property
     def size(self) -> int:
@@ -157,15 +208,14 @@ class MixedComplementarity:
 
     def part(self, columns: np.ndarray, z: np.ndarray) -> MixedComplementarity:
         """The problem in some columns with the others held at z; held values are folded into the constants."""
-        held = np.setdiff1d(np.arange(self.size), columns)
-        names = [self.names[i] for i in columns]
         components = [self.components[i] for i in columns]
         matrix = vector = function = derivative = None
         if self.matrix is not None:
             assert self.vector is not None
             rows = self.matrix[columns]
             matrix = sp.csr_array(rows[:, columns])
-            vector = self.vector[columns] + rows[:, held] @ z[held]
+            rows.data = np.where(np.isin(rows.indices, columns), 0.0, rows.data * z[rows.indices])
+            vector = self.vector[columns] + rows.sum(axis=1)
         else:
             base = z.copy()
 
@@ -182,7 +232,7 @@ class MixedComplementarity:
                 return found[np.ix_(columns, columns)] if isinstance(found, np.ndarray) else found[columns][:, columns]
 
         return MixedComplementarity(
-            names,
+            self.names.of(columns),
             self.kind[columns],
             self.player[columns],
             components,
@@ -195,3 +245,30 @@ class MixedComplementarity:
             [],
             None if self.start is None else self.start[columns],
         )
+
+    def apart(self, z: np.ndarray) -> tuple[MixedComplementarity, np.ndarray]:
+        """(every player's own problem with the others held at z, side by side in one; its columns in this one).
+
+        Only for affine problems: what one player's rows hold of others is folded into their constants.
+        """
+        assert self.matrix is not None and self.vector is not None
+        columns = np.flatnonzero(self.player >= 0)
+        place = np.full(self.size, -1)
+        place[columns] = np.arange(len(columns))
+        rows = sp.csr_array(self.matrix[columns])
+        i, j = np.repeat(np.arange(len(columns)), np.diff(rows.indptr)), rows.indices
+        own = self.player[columns[i]] == self.player[j]
+        held = np.bincount(i[~own], rows.data[~own] * z[j[~own]], minlength=len(columns))
+        matrix = sp.csr_array((rows.data[own], (i[own], place[j[own]])), shape=(len(columns), len(columns)))
+        parts = MixedComplementarity(
+            self.names.of(columns),
+            self.kind[columns],
+            self.player[columns],
+            [self.components[k] for k in columns],
+            self.lower[columns],
+            self.upper[columns],
+            matrix,
+            self.vector[columns] + held,
+            start=None if self.start is None else self.start[columns],
+        )
+        return parts, columns

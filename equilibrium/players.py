@@ -75,13 +75,14 @@ class Game:
     shared: tuple[ConstraintData, ...]  # inequalities over several players' Vars
     owner: ComponentMap = field(repr=False)
     ahead: tuple[VarData, ...] = ()  # decided before these players move: data to them, kept as symbols
+    _seen: dict = field(default_factory=dict, repr=False)  # Vars of named Expressions, which players share
 
     def given(self, player: Player) -> ComponentSet:
         """The Vars that enter a player's problem without being its own (fixed Vars included)."""
         own = ComponentSet(player.decisions)
         seen = ComponentSet()
         for part in (player.objective, *player.constraints):
-            for variable in identify_variables(part.expr, include_fixed=True):
+            for variable in identify_variables(part.expr, include_fixed=True, named_expression_cache=self._seen):
                 if variable not in own:
                     seen.add(variable)
         return seen
@@ -162,15 +163,15 @@ def find_game(model: pyo.ConcreteModel) -> Game:
 def _refuse_strangers(game: Game) -> None:
     """Every free Var that enters something must be one that somebody owns or that stands outside."""
     parts = [part for player in game.players for part in (player.objective, *player.constraints)]
-    expressions = [(part.name, part.expr) for part in (*parts, *game.equations, *game.shared)]
     known = {id(v) for v in game.owner}
-    for name, expression in (*expressions, *((pair.name, pair.body) for pair in game.pairs)):
-        for variable in identify_variables(expression, include_fixed=False):
+    seen: dict = {}  # what was found in named Expressions, which many players may share
+    for part in (*parts, *game.equations, *game.shared, *game.pairs):
+        expression = part.body if isinstance(part, Pair) else part.expr
+        for variable in identify_variables(expression, include_fixed=False, named_expression_cache=seen):
             if id(variable) not in known:
                 raise Refused(
-                    f"{variable.name} enters {name} but is not on this model or stands on a deactivated Block; fix "
-                    f"it, or put it "
-                    "on the Block of whoever decides it"
+                    f"{variable.name} enters {part.name} but is not on this model or stands on a deactivated Block; "
+                    "fix it, or put it on the Block of whoever decides it"
                 )
 
 

@@ -238,7 +238,7 @@ class _Linearised:
 
     def named(self, columns: np.ndarray, most: int = 3) -> str:
         """The names of some columns, as many as are good to read."""
-        names = [self.mcp.names[k] for k in np.flatnonzero(columns)]
+        names = [self.mcp.names[int(k)] for k in np.flatnonzero(columns)]
         return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

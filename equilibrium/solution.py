@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+from pyomo.common.gc_manager import PauseGC
 
 from . import branches, leading, multiplicity
 from .branches import Branch, Candidate
@@ -116,6 +117,18 @@ def solve(
     (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)
+    with PauseGC():  # large expressions are millions of small objects, none of them garbage
+        return _solve(model, formulation, solver, branches_of, ties, every)
+
+
+def _solve(
+    model: pyo.ConcreteModel,
+    formulation: str | None,
+    solver: str | None,
+    branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None,
+    ties: str,
+    every: bool,
+) -> Solution:
     began = time.perf_counter()
     game = find_game(model)
     sorting = time.perf_counter() - began

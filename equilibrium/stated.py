@@ -6,6 +6,7 @@ Nothing here uses the arrays of ``conditions`` or ``kkt``, so a mistake in them 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -79,14 +80,25 @@ def _evaluate(game: Game, mcp: MixedComplementarity, z: np.ndarray) -> np.ndarra
         for row in (*game.shared, *game.equations)
         if any((id(row), side) in multiplier for side, _, _ in sides(row))
     ]
-    for player in game.players:
-        _stationarity(player, [*player.constraints, *charged], column, multiplier, z, found)
+    paying = charged_to(game, charged)
+    for i, player in enumerate(game.players):
+        _stationarity(player, [*player.constraints, *paying[i]], column, multiplier, z, found)
     for row in (*(row for player in game.players for row in player.constraints), *charged):
         for side, sign, limit in sides(row):
             if (id(row), side) in multiplier:
                 found[multiplier[id(row), side]] = sign * (number(row.body) - limit)
     for pair in game.pairs:
         found[column[id(pair.variable)]] = number(pair.body)
+    return found
+
+
+def charged_to(game: Game, rows: Sequence[ConstraintData]) -> list[list[ConstraintData]]:
+    """For every player those of some rows outside the players that hold its decisions."""
+    found: list[list[ConstraintData]] = [[] for _ in game.players]
+    for row in rows:
+        entering = {game.owner.get(v, -1) for v in identify_variables(row.body, include_fixed=False)}
+        for i in entering - {-1}:
+            found[i].append(row)
     return found
 
 

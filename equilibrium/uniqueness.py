@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import uniqueness_sparse
 from .conditions import NotAffine, Reader
 from .mcp import DECISION, OUTSIDE, MixedComplementarity
 from .monotone import null_space, why_monotone
 from .players import Game
 from .tolerances import CONVEX
 
-LARGEST = 1200
-"""Above this many columns the dense tests are skipped."""
+SMALL, LARGEST = 300, 1200
+"""Affine problems of more than SMALL columns go to ``uniqueness_sparse`` first; dense tests end at LARGEST."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ NOT_PROVED = "not proved"
 
 def examine(game: Game, mcp: MixedComplementarity, z: np.ndarray, convex: list[str | None]) -> Uniqueness:
     """What can be said at the solution z. convex: for every player the proof that its payoff is convex, or None."""
+    if mcp.size > SMALL and game.players and mcp.is_affine:
+        unique, prices, why = uniqueness_sparse.examine(mcp, z)
+        if mcp.size > LARGEST or (unique and prices):
+            return Uniqueness("unique" if unique else NOT_PROVED, "unique" if prices else NOT_PROVED, why)
     if mcp.size > LARGEST:
         return Uniqueness(NOT_PROVED, NOT_PROVED, "too large for the dense test")
     jacobian = mcp.jacobian(z).toarray()

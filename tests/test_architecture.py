@@ -59,7 +59,7 @@ def test_the_machinery_imports_no_market():
 def test_solvers_are_called_in_one_place():
     for path in files("equilibrium"):
         for name in imports(path):
-            if name.split(".")[0] in ("highspy", "cyipopt"):
+            if name.split(".")[0] in ("highspy", "cyipopt", "clarabel"):
                 assert path.parent.name == "solvers" or path.stem == "doctor", f"{path.name} imports {name}"
 
 

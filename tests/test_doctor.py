@@ -67,6 +67,7 @@ def test_simulated_absence_of_the_nonlinear_parts(monkeypatch, capsys):
         ("highspy", "HiGHS"),
         ("cyipopt", "Ipopt (cyipopt)"),
         ("pyomo.contrib.pynumero.asl", "ASL library (PyNumero)"),
+        ("clarabel", "Clarabel"),
         ("pyscipopt", "SCIP (pyscipopt)"),
     ],
 )

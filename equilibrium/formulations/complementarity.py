@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
+from ..definite import semidefinite
 from ..mcp import MixedComplementarity
 from ..solvers import highs, ipopt, mixed_integer, newton
 from ..solvers.outcome import Outcome, Termination
 from ..tolerances import RESIDUAL
-from .potential import lowest_eigenvalue
 
 Solver = Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
 
@@ -53,7 +53,7 @@ def monotone_programme(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
     if mcp.matrix is None or mcp.vector is None:
         return mcp.interior(), Outcome(Termination.FAILED, "the conditions are not affine", 0.0, "HiGHS")
     symmetric = sp.csc_array((mcp.matrix + mcp.matrix.T) / 2)
-    if lowest_eigenvalue(symmetric) < 0:
+    if not semidefinite(symmetric):
         return mcp.interior(), Outcome(Termination.FAILED, "the conditions are not monotone", 0.0, "HiGHS")
     best, best_error, outcome = mcp.interior(), np.inf, None
     for value in highs.REGULARISATION:

@@ -6,16 +6,22 @@ decisions and multipliers (integrable payoffs, cleared prices). Rows may first b
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
-from ..mcp import DECISION, MixedComplementarity
-from ..solvers import highs, newton
+from ..definite import semidefinite
+from ..mcp import DECISION, DENSE, MixedComplementarity
+from ..solvers import clarabel, highs, newton
 from ..solvers.outcome import Outcome, Termination
-from ..tolerances import CONVEX, RESIDUAL
+from ..solvers.settle import settle
+from ..tolerances import RESIDUAL
+
+LIFTED = 1e7
+"""Largest number of products of coefficients for which a Hessian is lifted by its equality rows."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +73,23 @@ def find(mcp: MixedComplementarity) -> Potential | None:
 
 
 def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, Outcome]:
-    """Solve the programme, climbing the regularisation ladder; each answer is judged by its own residual, after a
-    polish."""
+    """Solve the programme; every answer is polished and judged by its own residual.
+
+    Large ones go to an interior point first. HiGHS climbs its regularisation ladder.
+    """
     best, best_error, outcome, failures = mcp.interior(), np.inf, None, []
-    for value in highs.REGULARISATION:
-        x, duals, attempt = highs.minimise(potential.programme, value)
-        if attempt.termination in (Termination.INFEASIBLE, Termination.UNBOUNDED):
-            failures.append(attempt)
+    for attempt in _attempts(mcp, potential):
+        x, duals, told, refine = attempt()
+        if told.termination in (Termination.INFEASIBLE, Termination.UNBOUNDED):
+            failures.append(told)
             continue
         z = np.zeros(mcp.size)
         z[potential.variables] = x
         z[potential.rows] = duals
-        z = newton.polish(mcp, z)
+        z = refine(mcp, z)
         error = mcp.error(z)
         if error < best_error:
-            best, best_error, outcome = z, error, attempt
+            best, best_error, outcome = z, error, told
         if best_error <= 0.01 * RESIDUAL:
             break
     if best_error <= RESIDUAL and outcome is not None:
@@ -94,6 +102,20 @@ def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, 
     )
 
 
+Attempt: TypeAlias = Callable[[], tuple[np.ndarray, np.ndarray, Outcome, Callable]]
+
+
+def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attempt]:
+    """What to try in turn, each giving (x, duals, outcome, how to make it exact)."""
+    interior = mcp.size > DENSE and clarabel.available()
+    if interior:
+        yield lambda: (*clarabel.minimise(potential.programme), settle)
+    if interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
+        return  # hopeless for the active-set method
+    for value in highs.REGULARISATION:
+        yield lambda value=value: (*highs.minimise(potential.programme, value), newton.polish)  # type: ignore[misc]
+
+
 def convexified(
     hessian: sp.csc_array, gradient: np.ndarray, table: sp.csr_array, right: np.ndarray, moving: np.ndarray
 ) -> tuple[sp.csc_array, np.ndarray] | None:
@@ -104,63 +126,63 @@ def convexified(
     on the feasible set.
     """
 
-    def lowest(matrix: sp.csc_array) -> float:
-        return lowest_eigenvalue(matrix if moving.all() else sp.csc_array(matrix[:, moving][moving]))
+    def convex(matrix: sp.csc_array) -> bool:
+        return semidefinite(matrix if moving.all() else sp.csc_array(matrix[:, moving][moving]))
 
-    if lowest(hessian) >= 0:
+    if convex(hessian):
         return hessian, gradient
-    if not table.shape[0] or hessian.shape[0] > 2000:
+    if not table.shape[0] or (np.diff(table.indptr).astype(float) ** 2).sum() > LIFTED:
         return None
     product = sp.csc_array(table.T @ table)
     size = float(abs(hessian).max()) / max(float(abs(product).max()), 1e-300)
     for weight in (size, 10 * size, 100 * size, 1000 * size):
         lifted = sp.csc_array(hessian + weight * product)
-        if lowest(lifted) >= 0:
+        if convex(lifted):
             return lifted, gradient - weight * (table.T @ right)
     return None
 
 
-def lowest_eigenvalue(hessian: sp.csc_array) -> float:
-    """The lowest eigenvalue of a symmetric matrix, block by block; rounding below zero (relative 1e-9) counts as
-    zero."""
-    n = hessian.shape[0]
-    if n == 0:
-        return 0.0
-    largest = float(abs(hessian).max()) if hessian.nnz else 0.0
-    count, label = connected_components(hessian, directed=False)
-    if count == n:
-        lowest = float(hessian.diagonal().min())
-    else:
-        order = np.argsort(label, kind="stable")
-        groups = np.split(order, np.cumsum(np.bincount(label))[:-1])
-        dense = sp.csr_array(hessian)
-        lowest = min(float(np.linalg.eigvalsh(dense[g][:, g].toarray())[0]) for g in groups)
-    return 0.0 if abs(lowest) <= CONVEX * largest else lowest
+def payoffs_convex(parts: MixedComplementarity) -> bool:
+    """Whether every player's own (minimised) payoff is convex in its decisions, each judged by its own size.
+
+    parts: the players' own problems side by side. False also where a payoff is convex on the equalities only.
+    """
+    assert parts.matrix is not None
+    moving = np.flatnonzero((parts.kind == DECISION) & (parts.lower < parts.upper))
+    hessian = sp.coo_array(parts.matrix[moving][:, moving])
+    owner = parts.player[moving]
+    largest = np.zeros(int(owner.max(initial=0)) + 1)
+    np.maximum.at(largest, owner[hessian.coords[0]], np.abs(hessian.data))
+    factor = sp.diags_array(1 / np.sqrt(np.where(largest > 0, largest, 1.0))[owner])
+    return semidefinite(sp.csr_array(factor @ (hessian + hessian.T) @ factor))
 
 
 def _row_factors(mcp: MixedComplementarity, variables: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
     """Positive factors for the outside rows that make decisions and multipliers skew; None if there are none."""
     assert mcp.matrix is not None
-    table = sp.csr_array(mcp.matrix[rows][:, variables])
-    entered = sp.csr_array(-mcp.matrix[variables][:, rows].T)
+    table = _canonical(mcp.matrix[rows][:, variables])
+    entered = _canonical(-mcp.matrix[variables][:, rows].T)
+    if not (np.array_equal(table.indptr, entered.indptr) and np.array_equal(table.indices, entered.indices)):
+        return None
+    ratio = entered.data / table.data
+    held = np.flatnonzero(np.diff(table.indptr))  # rows that hold something
+    first = table.indptr[held]
+    if not held.size:
+        return np.ones(mcp.size)
+    least, most = np.minimum.reduceat(ratio, first), np.maximum.reduceat(ratio, first)
+    if (least <= 0).any() or (most - least > 1e-12 * most).any():
+        return None
     factor = np.ones(mcp.size)
-    for k in range(len(rows)):
-        own, seen = _row(table, k), _row(entered, k)
-        if own.keys() != seen.keys():
-            return None
-        ratios = [seen[j] / own[j] for j in own]
-        if ratios and (min(ratios) <= 0 or max(ratios) - min(ratios) > 1e-12 * max(ratios)):
-            return None
-        if ratios:
-            factor[rows[k]] = ratios[0]
+    factor[rows[held]] = ratio[first]
     return factor
 
 
-def _row(matrix: sp.csr_array, k: int) -> dict[int, float]:
-    start, stop = matrix.indptr[k], matrix.indptr[k + 1]
-    return {
-        int(j): float(v) for j, v in zip(matrix.indices[start:stop], matrix.data[start:stop], strict=True) if v != 0
-    }
+def _canonical(matrix: sp.csr_array) -> sp.csr_array:
+    """Sorted by column within each row, without stored zeros."""
+    matrix = sp.csr_array(matrix)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return matrix
 
 
 def _close(first: sp.csr_array, second: sp.csr_array) -> bool:

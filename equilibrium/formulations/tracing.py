@@ -213,7 +213,7 @@ def _alone(
     reaction = problem.reaction
     assert reaction.matrix is not None and reaction.vector is not None
     part = MixedComplementarity(
-        [reaction.names[k] for k in columns],
+        reaction.names.of(columns),
         reaction.kind[columns],
         reaction.player[columns],
         [reaction.components[k] for k in columns],

@@ -17,7 +17,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from ..mcp import DECISION, MULTIPLIER, MixedComplementarity
+from ..mcp import DECISION, MULTIPLIER, MixedComplementarity, Names
 from ..tolerances import CONVEX, RESIDUAL
 from . import highs, newton
 from .outcome import Termination
@@ -208,7 +208,7 @@ def _convex(
     n, m = len(gradient), len(rows)
     matrix = np.block([[hessian, -rows.T], [rows, np.zeros((m, m))]])
     mcp = MixedComplementarity(
-        [str(k) for k in range(n + m)],
+        Names(str(k) for k in range(n + m)),
         np.array([DECISION] * n + [MULTIPLIER] * m),
         np.zeros(n + m, dtype=int),
         [None] * (n + m),
