@@ -2,6 +2,8 @@ CASE ?= data/fdr_structures/stockholm
 # Extra words for pytest: make test ARGS="-k price -x". Two workers, because random markets take minutes otherwise.
 ARGS ?= -n 2
 python := .venv/bin/python
+# Two workers share two cores: threads of linear algebra beside them only get in their way.
+export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: run test test-all lint setup doctor lock clean ready
 
