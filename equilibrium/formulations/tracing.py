@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import highspy
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
@@ -27,6 +26,7 @@ from ..led import Led, Optimum
 from ..mcp import MixedComplementarity
 from ..reactions import response_kind
 from ..solvers import highs, quadratic
+from ..solvers.growing import Growing
 from ..solvers.outcome import Termination
 from ..tolerances import CONVEX
 from . import regimes
@@ -382,33 +382,16 @@ class _Master:
         up: np.ndarray,
     ) -> None:
         self.blocks, self.rest, self.d = blocks, rest, problem.count
-        self.model = highspy.Highs()
-        self.model.silent()
-        for name, value in (("mip_rel_gap", 1e-9), ("mip_abs_gap", 0.0), ("mip_feasibility_tolerance", 1e-9)):
-            self.model.setOptionValue(name, value)
-        self.model.setOptionValue("primal_feasibility_tolerance", 1e-9)
-        self.model.setOptionValue("dual_feasibility_tolerance", 1e-9)
+        self.programme = Growing()
         for k in range(self.d):
-            self._column(rest.gradient[k], problem.lower[k], problem.upper[k], bool(problem.whole[k]))
+            self.programme.column(rest.gradient[k], problem.lower[k], problem.upper[k], bool(problem.whole[k]))
         for row, a, b in zip(table, low, up, strict=True):
-            self._row(a, b, np.flatnonzero(row), row[row != 0])
+            self.programme.row(a, b, np.flatnonzero(row), row[row != 0])
         self.factors = self._curved(rest.hessian)
         self.places: list[list[tuple[int, int, int]]] = []
         for block in blocks:
             self._block(block)
         self.constant = rest.constant
-
-    def _column(self, cost: float, low: float, up: float, whole: bool = False) -> int:
-        k = self.model.getNumCol()
-        self.model.addCol(float(cost), float(low), float(up), 0, [], [])
-        if whole:
-            self.model.changeColIntegrality(k, highspy.HighsVarType.kInteger)
-        return k
-
-    def _row(self, low: float, up: float, index: np.ndarray, value: np.ndarray) -> None:
-        self.model.addRow(
-            float(low), float(up), len(index), np.asarray(index, dtype=np.int32), np.asarray(value, dtype=float)
-        )
 
     def _curved(self, hessian: np.ndarray) -> list[tuple[np.ndarray, int]]:
         """One column a curved direction r of the leader's own cost, at least the tangents of (r'x)^2/2."""
@@ -417,7 +400,7 @@ class _Master:
         found = []
         for value, vector in zip(values, vectors.T, strict=True):
             if value > 1e-12 * largest and value > 0:
-                found.append((np.sqrt(value) * vector, self._column(1.0, 0.0, np.inf)))
+                found.append((np.sqrt(value) * vector, self.programme.column(1.0, 0.0, np.inf)))
         return found
 
     def _block(self, block: Block) -> None:
@@ -425,24 +408,26 @@ class _Master:
         used = np.flatnonzero(block.weight)
         for group in block.groups:
             least, most = group[0].low, group[-1].up
-            s = self._column(0.0, min(least, 0.0), max(most, 0.0))
-            v = self._column(1.0, -np.inf, np.inf)
-            y = self._column(0.0, 0.0, 1.0, len(block.groups) > 1)
-            self._row(0.0, np.inf, np.array([s, y]), np.array([1.0, -least]))
-            self._row(-np.inf, 0.0, np.array([s, y]), np.array([1.0, -most]))
+            s = self.programme.column(0.0, min(least, 0.0), max(most, 0.0))
+            v = self.programme.column(1.0, -np.inf, np.inf)
+            y = self.programme.column(0.0, 0.0, 1.0, len(block.groups) > 1)
+            self.programme.row(0.0, np.inf, np.array([s, y]), np.array([1.0, -least]))
+            self.programme.row(-np.inf, 0.0, np.array([s, y]), np.array([1.0, -most]))
             places.append((s, v, y))
             for piece in group:
                 for point in np.linspace(piece.low, piece.up, 3):
                     self._tangent(places[-1], piece, point)
-        self._row(1.0, 1.0, np.array([y for _, _, y in places]), np.ones(len(places)))
+        self.programme.row(1.0, 1.0, np.array([y for _, _, y in places]), np.ones(len(places)))
         index = np.concatenate([used, [s for s, _, _ in places]])
-        self._row(0.0, 0.0, index, np.concatenate([block.weight[used], -np.ones(len(places))]))
+        self.programme.row(0.0, 0.0, index, np.concatenate([block.weight[used], -np.ones(len(places))]))
         self.places.append(places)
 
     def _tangent(self, place: tuple[int, int, int], piece: Piece, point: float) -> None:
         s, v, y = place
         slope = piece.slope(point)
-        self._row(0.0, np.inf, np.array([v, s, y]), np.array([1.0, -slope, slope * point - piece.value(point)]))
+        self.programme.row(
+            0.0, np.inf, np.array([v, s, y]), np.array([1.0, -slope, slope * point - piece.value(point)])
+        )
 
     def add_tangents(self, *points: np.ndarray) -> None:
         """Tangents where the given decisions lie."""
@@ -450,7 +435,7 @@ class _Master:
             for r, column in self.factors:
                 t = float(r @ x)
                 used = np.flatnonzero(r)
-                self._row(-0.5 * t * t, np.inf, np.append(used, column), np.append(-t * r[used], 1.0))
+                self.programme.row(-0.5 * t * t, np.inf, np.append(used, column), np.append(-t * r[used], 1.0))
             for block, places in zip(self.blocks, self.places, strict=True):
                 s = float(block.weight @ x)
                 for group, place in zip(block.groups, places, strict=True):
@@ -460,15 +445,9 @@ class _Master:
 
     def solve(self, seconds: float) -> tuple[np.ndarray, float] | None:
         """(x, proved lower bound); None where nothing is feasible."""
-        self.model.setOptionValue("time_limit", float(seconds))
-        self.model.run()
-        status = self.model.getModelStatus()
-        if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
+        x, bound, ended = self.programme.solve(seconds)
+        if ended is Termination.INFEASIBLE:
             return None
-        solution = self.model.getSolution()
-        info = self.model.getInfo()
-        if not solution.value_valid:
-            raise NotSeparable(f"HiGHS stopped without an answer: {self.model.modelStatusToString(status)}")
-        whole = any(len(block.groups) > 1 for block in self.blocks)
-        bound = info.mip_dual_bound if whole else info.objective_function_value
-        return np.array(solution.col_value[: self.d]), float(bound) + self.constant
+        if x is None:
+            raise NotSeparable("HiGHS stopped without an answer")
+        return x[: self.d], bound + self.constant
