@@ -21,7 +21,8 @@ import scipy.sparse as sp
 from ..hierarchy import LeaderProblem
 from ..mcp import MixedComplementarity
 from ..reactions import answer, signs
-from ..solvers import highs, quadratic
+from ..solvers import quadratic
+from ..solvers.linear import Linear
 from ..solvers.outcome import Termination
 
 WIDTH = 1e-8
@@ -96,10 +97,12 @@ def explore(problem: LeaderProblem, most: int = 400, seconds: float = 20.0) -> E
         if len(regimes) > most or time.perf_counter() - began > seconds:
             return Exploration(list(regimes.values()), False, f"more than {len(regimes)} regimes", _since(began))
         piece = stack.pop()
-        centre, radius = domain.centre(piece, random)
+        centre, radius = domain.centre(piece)
         if centre is None or radius <= WIDTH:
             continue
         regime = _regime_near(problem, centre, 0.25 * radius, scale, random)
+        if regime is None:
+            regime = _regime_near(problem, domain.inward(random), 0.25 * radius, scale, random)
         if regime is None:
             lost += 1
             continue
@@ -197,7 +200,7 @@ class _Domain:
         floor, ceiling = problem.lower / scale, problem.upper / scale
         none, far = np.zeros((d, n)), np.full(d, np.inf)
         least = -reaction.vector[keep]
-        self.rows = np.vstack(
+        rows = np.vstack(
             [
                 np.hstack([own, np.zeros((len(own), n)), -size[:, None]]),
                 np.hstack([-own, np.zeros((len(own), n)), -size[:, None]]),
@@ -206,49 +209,41 @@ class _Domain:
                 np.hstack([eye, none, np.where(moving, 1.0, 0.0)[:, None]]),
             ]
         )
-        self.low = np.concatenate([low, -up, np.where(sign[keep] >= 0, least, -np.inf), floor, -far])
-        self.up = np.concatenate(
-            [np.full(2 * len(own), np.inf), np.where(sign[keep] <= 0, least, np.inf), far, ceiling]
-        )
+        above = np.concatenate([low, -up, np.where(sign[keep] >= 0, least, -np.inf), floor, -far])
+        below = np.concatenate([np.full(2 * len(own), np.inf), np.where(sign[keep] <= 0, least, np.inf), far, ceiling])
         self.lower = np.concatenate([floor, reaction.lower, [0.0]])
         self.upper = np.concatenate([ceiling, reaction.upper, [1.0]])
+        self.linear = Linear(sp.csr_array(rows), above, below, self.lower, self.upper)
+        self.last = np.zeros(len(self.lower))
 
-    def centre(self, piece: _Piece, random: np.random.Generator) -> tuple[np.ndarray | None, float]:
+    def centre(self, piece: _Piece) -> tuple[np.ndarray | None, float]:
         """A point of the piece far from its limits at which the followers' rows can hold, and how far (scaled)."""
         m = len(self.lower)
         cuts = np.zeros((len(piece.limit), m))
         cuts[:, : self.d] = piece.table
         cuts[:, -1] = 1.0
-        programme = highs.Programme(
-            sp.csc_array((m, m)),
-            -np.eye(m)[-1],
-            sp.csr_array(np.vstack([cuts, self.rows])),
-            np.concatenate([np.full(len(cuts), -np.inf), self.low]),
-            np.concatenate([piece.limit, self.up]),
-            self.lower,
-            self.upper,
-        )
-        v, _, outcome = highs.minimise(programme)
-        if not outcome.ok:
+        self.linear.limit(cuts, piece.limit)
+        self.last, found = self.linear.minimise(-np.eye(m)[-1], self.lower, self.upper)
+        if found is not Termination.SOLVED:
             return None, 0.0
-        return self._inward(programme, v, random) * self.scale, float(v[-1])
+        return self.last[: self.d] * self.scale, float(self.last[-1])
 
-    def _inward(self, programme: highs.Programme, v: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """The mean of the centre and of what lies far from it along a random line, where the followers' rows hold too:
-        the centre itself may lie at the end of what the followers can answer."""
-        d, far = self.d, 10 * (1 + np.abs(v[: self.d]))
-        lower, upper = programme.lower.copy(), programme.upper.copy()
+    def inward(self, random: np.random.Generator) -> np.ndarray:
+        """The mean of the last centre and of what lies far from it along a random line, where the followers' rows hold
+        too: the centre itself may lie at the end of what the followers can answer."""
+        d, v = self.d, self.last
+        far = 10 * (1 + np.abs(v[:d]))
+        lower, upper = self.lower.copy(), self.upper.copy()
         lower[:d], upper[:d] = np.maximum(lower[:d], v[:d] - far), np.minimum(upper[:d], v[:d] + far)
         lower[-1] = 0.25 * v[-1]
         aim = np.zeros(len(v))
         aim[:d] = random.normal(size=d)
         points = [v[:d]]
         for sign in (1.0, -1.0):
-            ends = replace(programme, gradient=sign * aim, lower=lower, upper=upper)
-            x, _, outcome = highs.minimise(ends)
-            if outcome.ok:
+            x, found = self.linear.minimise(sign * aim, lower, upper)
+            if found is Termination.SOLVED:
                 points.append(x[:d])
-        return np.average(points, axis=0, weights=[2.0, *np.ones(len(points) - 1)])
+        return np.average(points, axis=0, weights=[2.0, *np.ones(len(points) - 1)]) * self.scale
 
 
 def _regime_near(

@@ -54,6 +54,16 @@ class Linear:
         factor = self.row / self.size
         self.highs.passModel(_model(scaled, factor * row_lower, factor * row_upper, np.zeros(n)))
 
+    def limit(self, rows: np.ndarray, up: np.ndarray) -> None:
+        """Ask for rows w <= up besides, in place of what was asked for the last time."""
+        kept, now = len(self.row), self.highs.getNumRow()
+        if now > kept:
+            self.highs.deleteRows(now - kept, np.arange(kept, now, dtype=np.int32))
+        for row, most in zip(rows * self.column, up, strict=True):
+            index = np.flatnonzero(row).astype(np.int32)
+            factor = 1 / float(np.abs(row).max(initial=0.0) or 1.0)
+            self.highs.addRow(-np.inf, float(most) * factor / self.size, len(index), index, row[index] * factor)
+
     def minimise(self, cost: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, Termination]:
         """(w, SOLVED, UNBOUNDED, INFEASIBLE or FAILED); w means something only where SOLVED."""
         self.calls += 1

@@ -117,6 +117,9 @@ def _possible(rows: np.ndarray, limits: np.ndarray, lower: np.ndarray, upper: np
     if not len(rows):
         return True
     slack = 1e-9 * np.maximum(1.0, np.abs(limits))
+    if len(lower) == 1:
+        ends = (limits + slack) / rows[:, 0]
+        return bool(ends[rows[:, 0] > 0].min(initial=np.inf) >= ends[rows[:, 0] < 0].max(initial=-np.inf))
     found = linprog(
         np.zeros(len(lower)), A_ub=rows, b_ub=limits + slack, bounds=[(None, None)] * len(lower), method="highs"
     )

@@ -6,9 +6,9 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 from games import cournot, random_cournot
-from leader_games import bilevel, storage
 from pyomo.mpec import Complementarity, complements
 
+from benchmarks.leaders import bilevel, storage
 from equilibrium import solve
 from equilibrium.testing import describe, tamper
 

@@ -7,28 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from leader_games import bilevel, order, pair, pool, storage
 from scipy.optimize import brentq, minimize_scalar
 
+from benchmarks.leaders import SETS, bard, bilevel, candler_townsley, order, pair, pool, storage
 from equilibrium import solve
 from equilibrium.errors import Infeasible, Refused
 from equilibrium.testing import assert_certified, describe, tamper
-
-SETS = {
-    "S1": ((60, 110, 1, 1.2, 20, 0, 1.2, 0.5, 2), 4.42477876, 0.84033613),
-    "S2": ((50, 120, 1, 1, 10, 0, 1.1, 0.1, 1), 13.85281385, 23.75478927),
-    "S3": ((50, 100, 1, 1, 20, 0, 1, 0.2, 4), 10.0, 7.14285714),
-    "S4": ((60, 110, 1, 1.2, 20, 0, 1.2, 0.5, 5), 2.17391304, 0.0),
-    "S5": ((60, 110, 1, 1.2, 20, 0, 1.2, 0.5, 12), 0.0, 0.0),
-    "S6": ((60, 110, 1, 1.2, 20, 0.8, 1.2, 0.5, 3), 4.79876161, 6.93908295),
-    "S7": ((60, 140, 1, 1.2, 20, 0.8, 1.2, 0.5, 25), 8.46508118, 14.00171828),
-    "S8a": ((5, 155, 1, 1, 30, 0, 1.1, 0.02, 4), 17.42957746, 28.59778598),
-    "S8b": ((5, 165, 1, 1, 30, 0, 1.1, 0.02, 4), 32.63274336, 32.28782288),
-    "S9": ((-20, 60, 0.2, 1, 50, 0, 1.1, 0.1, 3), 31.73374613, 61.10283159),
-    "S10": ((22, 110, 1, 1, 20, 0, 1, 0.05, 3), 20.95238095, 31.42857143),
-    "S11": ((60, 110, 1, 1.2, 20, 0.05, 1.2, 0.5, 3), 3.71001941, 0.0),
-}
-"""Name: (data, k of the merchant, k of a welfare maximiser) by enumeration of regimes, printed to 1e-8."""
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -120,26 +104,21 @@ def test_a_leader_with_two_followers_stated_as_maximisers_or_minimisers(sense):
     assert [b.q.value for b in firms] == pytest.approx([6, 2, 2])
 
 
-def bard():
-    return bilevel(
-        [(None, None)],
-        [(None, None)],
-        lambda x, y: x[0] - 4 * y[0],
-        lambda x, y: y[0],
-        follower_rows=[
-            lambda x, y: x[0] + y[0] >= 3,
-            lambda x, y: y[0] <= 2 * x[0],
-            lambda x, y: 2 * x[0] + y[0] <= 12,
-            lambda x, y: 3 * x[0] - 2 * y[0] <= 4,
-        ],
-    )
-
-
 def test_linear_bilevel_of_bard():
     m = bard()
     solution = solve(m)
     assert_certified(solution)
     assert (m.leader.x[0].value, m.follower.y[0].value) == pytest.approx((4, 4))
+
+
+def test_linear_bilevel_of_candler_and_townsley():
+    m = candler_townsley()
+    solution = solve(m)
+    assert_certified(solution)
+    assert solution.answer.formulation == "disjunctions"
+    assert pyo.value(m.leader.cost) == pytest.approx(-29.2)
+    assert [v.value for v in m.leader.x.values()] == pytest.approx([0, 0.9], abs=1e-9)
+    assert [v.value for v in m.follower.y.values()] == pytest.approx([0, 0.6, 0.4], abs=1e-9)
 
 
 def test_linear_bilevel_with_the_follower_in_x():
@@ -311,6 +290,20 @@ def test_a_changed_decision_of_a_leader_or_a_follower_is_rejected():
                 size = max(abs(variable.value), 1.0)
                 certificate = tamper(solution, variable, relative * size)
                 assert not certificate.ok, describe(certificate)
+
+
+def test_solving_adds_nothing_to_the_model():
+    for make in (pool, candler_townsley, lambda: storage(*SETS["S8a"][0])):
+        model = make()
+        before = [c.name for c in model.component_objects()]
+        fixed = [v.fixed for v in model.component_data_objects(pyo.Var)]
+        twin = model.clone()
+        solve(model)
+        assert [c.name for c in model.component_objects()] == before
+        assert [v.fixed for v in model.component_data_objects(pyo.Var)] == fixed
+        solve(twin)
+        first, second = ([v.value for v in m.component_data_objects(pyo.Var)] for m in (model, twin))
+        assert first == pytest.approx(second, abs=1e-9)
 
 
 def test_the_answer_moves_when_the_order_does():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from leader_games import bilevel, day, order
 
+from benchmarks.leaders import bilevel, day, order
 from equilibrium import solve
 from equilibrium.errors import Refused
 from equilibrium.testing import assert_certified

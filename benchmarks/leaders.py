@@ -1,4 +1,4 @@
-"""Leaders over followers as plain Pyomo models, for the tests of the engine."""
+"""Leaders over followers as plain Pyomo models: what tests and benchmarks share."""
 
 from __future__ import annotations
 
@@ -127,3 +127,64 @@ def day(hours=range(24), owner="merchant", power=6.0, efficiency=0.85) -> pyo.Co
         gain = sum(intercept[h] * q[h] - slope[h] * q[h] ** 2 / 2 for h in H) - spent
     s.gain = pyo.Objective(expr=gain - invested, sense=pyo.maximize)
     return order(m, m.storage)
+
+
+def bard() -> pyo.ConcreteModel:
+    """Bard's linear bilevel: x = y = 4, cost -12."""
+    return bilevel(
+        [(None, None)],
+        [(None, None)],
+        lambda x, y: x[0] - 4 * y[0],
+        lambda x, y: y[0],
+        follower_rows=[
+            lambda x, y: x[0] + y[0] >= 3,
+            lambda x, y: y[0] <= 2 * x[0],
+            lambda x, y: 2 * x[0] + y[0] <= 12,
+            lambda x, y: 3 * x[0] - 2 * y[0] <= 4,
+        ],
+    )
+
+
+def candler_townsley() -> pyo.ConcreteModel:
+    """Candler and Townsley's linear bilevel: x = (0, 0.9), y = (0, 0.6, 0.4), cost -29.2."""
+    return bilevel(
+        [(0, None)] * 2,
+        [(0, None)] * 3,
+        lambda x, y: -8 * x[0] - 4 * x[1] + 4 * y[0] - 40 * y[1] - 4 * y[2],
+        lambda x, y: y[0] + y[1] + 2 * y[2],
+        follower_rows=[
+            lambda x, y: -y[0] + y[1] + y[2] <= 1,
+            lambda x, y: 2 * x[0] - y[0] + 2 * y[1] - y[2] / 2 <= 1,
+            lambda x, y: 2 * x[1] + 2 * y[0] - y[1] - y[2] / 2 <= 1,
+        ],
+    )
+
+
+def henderson_quandt() -> pyo.ConcreteModel:
+    """The Stackelberg duopoly of Henderson and Quandt: x = 93.33, cost -3266.67."""
+    return bilevel(
+        [(0, 200)],
+        [(0, None)],
+        lambda x, y: x[0] ** 2 / 2 + x[0] * y[0] / 2 - 95 * x[0],
+        lambda x, y: y[0] * (x[0] / 2 + y[0] - 100),
+    )
+
+
+SETS = {
+    "S1": ((60, 110, 1, 1.2, 20, 0, 1.2, 0.5, 2), 4.42477876, 0.84033613),
+    "S2": ((50, 120, 1, 1, 10, 0, 1.1, 0.1, 1), 13.85281385, 23.75478927),
+    "S3": ((50, 100, 1, 1, 20, 0, 1, 0.2, 4), 10.0, 7.14285714),
+    "S4": ((60, 110, 1, 1.2, 20, 0, 1.2, 0.5, 5), 2.17391304, 0.0),
+    "S5": ((60, 110, 1, 1.2, 20, 0, 1.2, 0.5, 12), 0.0, 0.0),
+    "S6": ((60, 110, 1, 1.2, 20, 0.8, 1.2, 0.5, 3), 4.79876161, 6.93908295),
+    "S7": ((60, 140, 1, 1.2, 20, 0.8, 1.2, 0.5, 25), 8.46508118, 14.00171828),
+    "S8a": ((5, 155, 1, 1, 30, 0, 1.1, 0.02, 4), 17.42957746, 28.59778598),
+    "S8b": ((5, 165, 1, 1, 30, 0, 1.1, 0.02, 4), 32.63274336, 32.28782288),
+    "S9": ((-20, 60, 0.2, 1, 50, 0, 1.1, 0.1, 3), 31.73374613, 61.10283159),
+    "S10": ((22, 110, 1, 1, 20, 0, 1, 0.05, 3), 20.95238095, 31.42857143),
+    "S11": ((60, 110, 1, 1.2, 20, 0.05, 1.2, 0.5, 3), 3.71001941, 0.0),
+}
+"""Name: (data, k of the merchant, k of a welfare maximiser) by enumeration of regimes, printed to 1e-8."""
+
+SMALL = {"Bard": bard, "Candler-Townsley": candler_townsley, "Henderson-Quandt": henderson_quandt, "pool": pool}
+"""Name: maker of small bilevels from the literature."""
