@@ -19,11 +19,12 @@ from .hierarchy import LeaderProblem
 from .mcp import OUTSIDE, MixedComplementarity
 from .monotone import null_space
 from .solvers import highs, newton
+from .solvers.linear import Linear
 from .solvers.outcome import Termination
 from .tolerances import CONVEX
 from .uniqueness import p_matrix
 
-_NOTHING = np.zeros(0)
+_NOTHING, _NO_ROWS = np.zeros(0), np.zeros((0, 0))
 
 SETTLED = 1e-7
 """A range narrower than this, relative to the size of the column's family, is one value."""
@@ -70,7 +71,7 @@ def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions
     aim = np.zeros(len(z))
     aim[moving] = slope[moving]
     # Ties that go the leader's way also respect its own constraints.
-    best = answers.extreme(aim, sp.csr_array(rows), problem.low - shift, problem.up - shift)
+    best = answers.extreme(aim, rows, problem.low - shift, problem.up - shift)
     worst = answers.extreme(-aim)
     if best is None or worst is None:
         return Reactions(-np.inf if best is None else value, np.inf if worst is None else value, z, z, told)
@@ -192,34 +193,28 @@ class _Answers:
         eye = sp.eye_array(n)
         floor, ceiling = np.where(low, mcp.lower, 0.0), np.where(up, mcp.upper, 0.0)
         gap = np.concatenate([mcp.vector, -floor, ceiling])
-        self.rows = sp.csr_array(
+        rows = sp.csr_array(
             sp.vstack([sp.hstack([mcp.matrix, -eye, eye]), sp.hstack([symmetric, sp.csr_array((n, 2 * n))]), gap[None]])
         )
-        self.right = np.concatenate([-mcp.vector, symmetric @ z, [gap @ np.concatenate([z, a, b])]])
+        right = np.concatenate([-mcp.vector, symmetric @ z, [gap @ np.concatenate([z, a, b])]])
         self.lower = np.concatenate([mcp.lower, np.zeros(2 * n)])
         self.upper = np.concatenate([mcp.upper, np.where(low, np.inf, 0.0), np.where(up, np.inf, 0.0)])
+        self.linear = Linear(rows, right, right, self.lower, self.upper)
 
     def extreme(
-        self,
-        aim: np.ndarray,
-        rows: sp.csr_array | None = None,
-        low: np.ndarray = _NOTHING,
-        up: np.ndarray = _NOTHING,
+        self, aim: np.ndarray, rows: np.ndarray = _NO_ROWS, low: np.ndarray = _NOTHING, up: np.ndarray = _NOTHING
     ) -> np.ndarray | None:
         """The answer with the least aim'z (among those with low <= rows z <= up); None where there is no least one."""
         n = len(self.z)
-        own = sp.csr_array((0, n)) if rows is None else rows
-        programme = highs.Programme(
-            sp.csc_array((3 * n, 3 * n)),
-            np.concatenate([aim, np.zeros(2 * n)]),
-            sp.csr_array(sp.vstack([self.rows, sp.hstack([own, sp.csr_array((own.shape[0], 2 * n))])])),
-            np.concatenate([self.right, low]),
-            np.concatenate([self.right, up]),
-            self.lower,
-            self.upper,
-        )
-        v, _, outcome = highs.minimise(programme)
-        return v[:n] if outcome.ok else None
+        limits = np.concatenate([up, -low])
+        told = np.isfinite(limits)
+        if len(limits):
+            both = np.hstack([np.vstack([rows, -rows]), np.zeros((len(limits), 2 * n))])
+            self.linear.limit(both[told], limits[told])
+        v, found = self.linear.minimise(np.concatenate([aim, np.zeros(2 * n)]), self.lower, self.upper)
+        if len(limits):
+            self.linear.limit(np.zeros((0, 3 * n)), _NOTHING)
+        return v[:n] if found is Termination.SOLVED else None
 
     def range(self, k: int) -> tuple[float, float]:
         """The interval of column k over all answers (the value itself where the programme cannot be solved)."""
