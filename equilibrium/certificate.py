@@ -205,7 +205,7 @@ def _players(
     game, mcp = answer.game, answer.mcp
     columns = members(mcp.player, len(game.players))
     owns = [mine[mcp.kind[mine] == DECISION] for mine in columns]
-    everybody = float(np.abs(z[mcp.kind == DECISION]).max(initial=0.0))
+    everybody = float(np.abs([*z[mcp.kind == DECISION], *current(game.ahead)]).max(initial=0.0))
     # Who does nothing is off by rounding of what the others do.
     sizes = np.array([max(float(np.abs(z[own]).max(initial=0.0)), 1e-5 * everybody) for own in owns])
     common: list[dict[str, Any]] = [

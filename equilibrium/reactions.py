@@ -80,6 +80,20 @@ def reactions(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Reactions
     )
 
 
+def told(problem: LeaderProblem, spread: Reactions) -> str:
+    """What ties of the followers do to the leader's payoff (own sense), in words; empty where they do nothing."""
+    if spread.settled:
+        return ""
+    words, sense = "the followers' answer to this decision is not unique", problem.player.sign
+    if np.isnan(spread.least) or np.isnan(spread.most):
+        names = ", ".join(name for name, _, _ in spread.ranges[:4])
+        return f"{words} in {names}; what {problem.player.name} gets at the worst is not known"
+    return (
+        f"{words}; {problem.player.name} gets from {sense * spread.most:.10g} to {sense * spread.least:.10g} as they "
+        "break ties"
+    )
+
+
 def answer(reaction: MixedComplementarity) -> np.ndarray | None:
     """An answer of the followers once x is decided (``LeaderProblem.reaction.at(x)``), or None where none was found."""
     z, outcome = newton.solve(reaction, iterations=30)

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem, Quadratic
 from ..led import Led, Optimum
-from ..reactions import Kind, Reactions, reactions, response_kind
+from ..reactions import Kind, Reactions, reactions, response_kind, told
 from . import audited, branching
 from .linear import NotLinear, restate
 
@@ -102,13 +102,8 @@ def _ties(problem: LeaderProblem, kind: Kind, best: branching.Point) -> tuple[Re
             f"{problem.player.name} best is taken"
         ]
     spread = reactions(problem, best.x, best.z)
-    if spread.settled:
-        return spread, []
-    sense = problem.player.sign
-    return spread, [
-        f"the followers' answer to this decision is not unique; {problem.player.name} gets from "
-        f"{sense * spread.most:.10g} to {sense * spread.least:.10g} as they break ties"
-    ]
+    note = told(problem, spread)
+    return spread, [note] if note else []
 
 
 def _impossible(problem: LeaderProblem, nodes: int, seconds: float) -> Infeasible:

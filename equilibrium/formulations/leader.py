@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
 from ..led import Led, Optimum
-from ..reactions import reactions, response_kind
+from ..reactions import reactions, response_kind, told
 from ..tolerances import CONVEX, REGRET
 from . import disjunctions, homotopy, regimes, tracing
 from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
@@ -57,14 +57,8 @@ def _with_ties(problem: LeaderProblem, found: Led) -> Led:
     if kind.settled or not kind.single:
         return found
     spread = reactions(problem, found.x, found.z)
-    if spread.settled:
-        return replace(found, reactions=spread)
-    sense = problem.player.sign
-    note = (
-        f"the followers' answer to this decision is not unique; {problem.player.name} gets from "
-        f"{sense * spread.most:.10g} to {sense * spread.least:.10g} as they break ties"
-    )
-    return replace(found, reactions=spread, notes=(*found.notes, note))
+    note = told(problem, spread)
+    return replace(found, reactions=spread, notes=(*found.notes, *([note] if note else [])))
 
 
 def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:

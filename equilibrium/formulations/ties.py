@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
-from ..reactions import Reactions, reactions
+from ..reactions import Reactions, reactions, told
 from ..solvers import newton
 from ..tolerances import REGRET
 from .regimes import Regime
@@ -47,9 +47,12 @@ def break_ties(problem: LeaderProblem, solved: list[Regime], best: Regime, ties:
     for x, _, found in points:
         if np.isneginf(found.least) and ties == OPTIMISTIC:
             raise Infeasible(_endless(problem, x, found))
-    key = (lambda p: p[2].least) if ties == OPTIMISTIC else (lambda p: p[2].most)
-    x, z, spread = min((p for p in points if not np.isnan(key(p))), key=key)
     slack = REGRET * max(abs(limit), 1e-300)
+    known = [p for p in points if not np.isnan(p[2].most)]
+    if ties == OPTIMISTIC:  # of equally good decisions the one that depends least on ties
+        least = min(p[2].least for p in known)
+        known = [p for p in known if p[2].least <= least + slack]
+    x, z, spread = min(known, key=lambda p: p[2].most)
     if ties == OPTIMISTIC:
         return Broken(x, spread.best, spread, True, judged, _told(problem, points, spread, limit))
     if spread.most <= limit + slack:
@@ -108,12 +111,9 @@ def _endless(problem: LeaderProblem, x: np.ndarray, found: Reactions) -> str:
 def _told(
     problem: LeaderProblem, points: list[tuple[np.ndarray, np.ndarray, Reactions]], spread: Reactions, limit: float
 ) -> str:
-    if spread.settled:
+    words = told(problem, spread)
+    if not words:
         return ""
-    told = (
-        f"the followers' answer to this decision is not unique; {problem.player.name} gets from "
-        f"{_money(problem, spread.most)} to {_money(problem, spread.least)} as they break ties"
-    )
     if min((p[2].most for p in points if not np.isnan(p[2].most)), default=np.inf) > limit + REGRET * abs(limit):
-        told += f". If ties go against it, {_money(problem, limit)} is approached but not reached by any decision"
-    return told
+        words += f". If ties go against it, {_money(problem, limit)} is approached but not reached by any decision"
+    return words
