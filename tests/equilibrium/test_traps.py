@@ -312,3 +312,15 @@ def test_a_demand_without_slope_is_refused():
         m.firm[i].profit = pyo.Objective(expr=m.price * m.firm[i].q, sense=pyo.maximize)
     with pytest.raises(Refused, match="by zero"):
         solve(m)
+
+
+def test_firms_that_name_a_price_to_an_inelastic_demand_are_refused():
+    m = pyo.ConcreteModel()
+    m.firm = pyo.Block([1, 2])
+    for i in m.firm:
+        m.firm[i].q, m.firm[i].p = pyo.Var(bounds=(0, None)), pyo.Var(bounds=(0, None))
+    for i in m.firm:
+        m.firm[i].rest = pyo.Constraint(expr=m.firm[i].q == 100 - m.firm[3 - i].q)
+        m.firm[i].profit = pyo.Objective(expr=(m.firm[i].p - 10) * m.firm[i].q, sense=pyo.maximize)
+    with pytest.raises(Refused, match="nothing keeps it from asking any"):
+        solve(m)
