@@ -12,7 +12,6 @@ from .monotone import null_space
 from .players import Game
 from .tolerances import CONVEX
 
-
 SMALL = 300
 """Up to so many decisions the reason is looked for."""
 
@@ -35,7 +34,7 @@ def refuse_concave(game: Game, mcp: MixedComplementarity) -> None:
         if potential.convexified(curved, part.vector[decisions], table, part.vector[equal], moving) is None:
             if table.shape[0] and len(decisions) <= SMALL and _flat(curved.toarray(), table.toarray()):
                 raise Refused(
-                    f"the payoff of {player.name} is a product of decisions of its own of which its rows settle one and "
+                    f"the payoff of {player.name} is a product of decisions of its own; its rows settle one and "
                     "leave the other open; if that is its price, nothing keeps it from asking any: write the price as "
                     "an Expression of quantities (inverse demand), or as a Var cleared outside"
                 )
