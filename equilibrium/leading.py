@@ -223,6 +223,27 @@ def examine_leader(found: Leading, which: int, behaviour: Conduct) -> Verdict:
     return Verdict(measures, kind, led.proved)
 
 
+def told(found: Leading, which: int) -> dict[str, Any]:
+    """What a leader's search found, payoffs in its own sense (see ``Solution.leaders``)."""
+    player, led = found.hierarchy.leaders[which], found.led[which]
+    sense, word = player.sign, "not classified"
+    if found.reaction is not None:
+        x = current(found.hierarchy.x)
+        problem = found.problem(which, x)
+        word = examine(problem.hold(led.x[problem.whole], np.flatnonzero(problem.whole)), led.x, led.z).word
+    worst = led.cost if led.reactions is None else led.reactions.most
+    return {
+        "leader": player.name,
+        "payoff": sense * led.cost,
+        "bound": sense * led.bound,
+        "against": sense * worst,
+        "stationarity": word,
+        "route": led.route,
+        "starts": led.starts,
+        "optima": len(led.optima),
+    }
+
+
 def _examine_smooth(found: Leading, which: int, behaviour: Conduct, x: np.ndarray) -> Verdict:
     """The measures of a leader with nonlinear parts: against what was found, and against small deviations."""
     player, led = found.hierarchy.leaders[which], found.led[which]

@@ -72,6 +72,16 @@ class Solution:
         return self.answer.candidates
 
     @property
+    def leaders(self) -> pd.DataFrame:
+        """One row a leader, payoffs in its own sense: payoff; bound no decision can pass (infinite where nothing is
+        proved); against: the payoff if ties of the followers go against it (NaN where not known); stationarity; starts
+        (points or regimes the search began from); optima: distinct local optima found. Empty without leaders."""
+        found = self.answer.leading
+        rows = [] if found is None else [leading.told(found, which) for which in range(len(found.led))]
+        columns = ["leader", "payoff", "bound", "against", "stationarity", "route", "starts", "optima"]
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
     def multipliers(self) -> pd.Series:
         """Multiplier of every constraint by name: what one more unit of slack is worth to whoever pays it (>= 0 for
         limits)."""

@@ -153,6 +153,17 @@ def test_a_price_that_is_not_unique_is_told_both_ways():
     assert "approached but not reached" in solution.certificate.checks[0].note
 
 
+def test_what_is_told_of_a_leader():
+    table = solve(storage(*SETS["S8a"][0])).leaders
+    row = table.iloc[0]
+    assert (row["leader"], row["route"], row["stationarity"], row["optima"]) == ("storage", "regimes", "S", 2)
+    assert row["payoff"] == pytest.approx(431.38204225, abs=1e-7)
+    assert (row["bound"], row["against"]) == pytest.approx((row["payoff"], row["payoff"]), rel=1e-12)
+    row = solve(pool()).leaders.iloc[0]
+    assert (row["payoff"], row["bound"], row["against"]) == pytest.approx((190000, 190000, -1124000))
+    assert solve(pool(), "homotopy").leaders["bound"].iloc[0] == np.inf
+
+
 def test_a_value_that_is_only_approached_is_no_answer_if_ties_go_against_the_leader():
     m = pool()
     certificate = solve(m, ties="pessimistic").certificate
