@@ -84,10 +84,11 @@ def told(problem: LeaderProblem, spread: Reactions) -> str:
     """What ties of the followers do to the leader's payoff (own sense), in words; empty where they do nothing."""
     if spread.settled:
         return ""
-    words, sense = "the followers' answer to this decision is not unique", problem.player.sign
+    sense = problem.player.sign
+    intervals = [f"{name} from {low:.6g} to {up:.6g}" for name, low, up in spread.ranges[:4]]
+    words = f"the followers' answer to this decision is not unique ({', '.join(intervals)})"
     if np.isnan(spread.least) or np.isnan(spread.most):
-        names = ", ".join(name for name, _, _ in spread.ranges[:4])
-        return f"{words} in {names}; what {problem.player.name} gets at the worst is not known"
+        return f"{words}; what {problem.player.name} gets at the worst is not known"
     return (
         f"{words}; {problem.player.name} gets from {sense * spread.most:.10g} to {sense * spread.least:.10g} as they "
         "break ties"
