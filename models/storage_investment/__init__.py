@@ -89,7 +89,7 @@ POLICY = Table(
     "what a regulator pays and charges",
     ("policy",),
     {
-        "subsidy": Column("kEUR/GW", "paid on each GW built; negative: a tax", "s", default=0.0),
+        "subsidy": Column("kEUR/GWh", "paid on each GWh discharged; negative: a tax", "s", default=0.0),
         "ramping_charge": Column(
             "EUR/MWh", "paid by firms on the rise of output; negative: a subsidy", "r", default=0.0
         ),

@@ -71,7 +71,7 @@ def _owners(data: Any, owners: int = 1) -> pyo.ConcreteModel:
 def _trading(model: pyo.ConcreteModel, subsidy: Any = 0.0) -> None:
     for i in model.owners:
         block = model.storage[i]
-        block.subsidy = pyo.Expression(expr=subsidy * block.size)
+        block.subsidy = pyo.Expression(expr=subsidy * block.discharged)
         block.profit = pyo.Objective(expr=trade(model, block) - block.investment + block.subsidy, sense=pyo.maximize)
 
 
@@ -162,7 +162,10 @@ def installed(data: Any, model: pyo.ConcreteModel) -> None:
 
 
 def subsidised_merchant(data: Any) -> pyo.ConcreteModel:
-    """The merchant is paid a subsidy (negative: pays a tax) on its size."""
+    """The merchant is paid a subsidy (negative: pays a tax) on what it discharges.
+
+    Paid on size it would not do what the source wants: the merchant of S2 then builds storage that it leaves unused.
+    """
     model = _owners(data)
     model.table_subsidy = data.param("policy", "subsidy")
     _trading(model, model.table_subsidy[data.tables["policy"].index[0]])
