@@ -208,11 +208,12 @@ def steps(one: Solved) -> Iterator[tuple[str, list[tuple[Any, float]]]]:
     """For every player (and the rules) a small move that keeps its equalities and bounds: name and (Var, new value)."""
     answer = one.solution.answer
     mcp, z = answer.mcp, answer.z
+    largest = max(abs(v.value or 0.0) for v in one.model.component_data_objects(pyo.Var))
     for index, player in enumerate(answer.game.players):
         own = np.flatnonzero((mcp.player == index) & (mcp.kind == DECISION))
         rows = np.flatnonzero((mcp.player == index) & (mcp.kind != DECISION) & np.isneginf(mcp.lower))
         basis = null_space(mcp.jacobian(z)[rows][:, own].toarray(), len(own))
-        size = 1e-6 * np.abs(z[own]).max()
+        size = 1e-6 * (np.abs(z[own]).max() or largest)  # who does nothing moves by the size of the others
         for direction in (sign * column for column in basis.T for sign in (1.0, -1.0)):
             moved = z[own] + size * direction / np.abs(direction).max()
             if (moved >= mcp.lower[own] - 1e-15).all() and (moved <= mcp.upper[own] + 1e-15).all():
