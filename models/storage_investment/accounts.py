@@ -1,0 +1,158 @@
+"""What is reported of a solved structure: investment, operation, prices, outputs, welfare, and who pays whom."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+import pyomo.environ as pyo
+
+from equilibrium import solve
+
+from .setting import firm, no_storage
+
+TINY = 1e-9  # consumption below minus this part of the largest is called negative
+
+
+def blocks(model: Any) -> list[Any]:
+    """The storage Blocks, owner by owner; none where there is no storage."""
+    host = model if model.component("storage") is not None else model.component("planner")
+    return [] if host is None or host.component("storage") is None else list(host.storage.values())
+
+
+def operation(model: Any, block: Any) -> Any:
+    """The Block that decides a storage's operation: its own, or the operator's."""
+    return model.operator if model.component("operator") is not None else block
+
+
+def size(model: Any, block: Any) -> float:
+    """Power built or installed, GW (the two-period size, in discharged GWh of one hour)."""
+    for name in ("size", "power"):
+        if block.component(name) is not None:
+            return float(pyo.value(block.component(name)))
+    return float(pyo.value(model.installed_power))
+
+
+def quantities(solved: Any) -> pd.DataFrame:
+    """Columns quantity, index, value, unit: every reported number of one alternative."""
+    model = solved.model
+    rows: list[tuple[str, str, float, str]] = []
+    for i, block in enumerate(blocks(model), 1):
+        rows += _storage(model, block, i)
+    for t in model.period:
+        rows.append(("storage net output", f"period={t}", pyo.value(model.injection[t]), "GWh"))
+        rows.append(("output", f"period={t}", pyo.value(model.generation[t]), "GWh"))
+        rows.append(("consumption", f"period={t}", pyo.value(model.consumption[t]), "GWh"))
+        rows.append(("price", f"period={t}", pyo.value(model.price[t]), "EUR/MWh"))
+    for f in model.firms:
+        rows += [("output", f"firm={f};period={t}", pyo.value(firm(model, f).output[t]), "GWh") for t in model.period]
+        rows.append(("firm profit", f"firm={f}", _firm_profit(model, f), "kEUR"))
+    if not negative(model):
+        surplus = sum(pyo.value(model.benefit[t] - model.price[t] * model.consumption[t]) for t in model.period)
+        rows.append(("consumer surplus", "", surplus, "kEUR"))
+    welfare = pyo.value(model.welfare if model.component("welfare") is not None else model.surplus)
+    rows.append(("welfare", "", welfare, "kEUR"))
+    rows.append(("welfare change", "", welfare - baseline(_Key(solved.data)), "kEUR"))
+    return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
+
+
+def _storage(model: Any, block: Any, i: int) -> list[tuple[str, str, float, str]]:
+    """Size, use, profit before policy (trade minus investment) of owner i."""
+    decided = operation(model, block)
+    trade = sum(pyo.value(model.price[t] * decided.injection[t]) for t in model.period)
+    rows = [("storage power", f"owner={i}", size(model, block), "GW")]
+    if decided.component("discharged") is not None:
+        rows.append(("discharged energy", f"owner={i}", pyo.value(decided.discharged), "GWh"))
+    else:
+        levels = [pyo.value(decided.level[t]) for t in model.period]
+        rows.append(("energy used", f"owner={i}", max(levels) - min(levels), "GWh"))
+        both = max(min(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) for t in model.period)
+        rows.append(("simultaneous charge and discharge", f"owner={i}", both, "GWh"))
+        for name in ("charge", "discharge"):
+            schedule = decided.component(name)
+            rows += [(name, f"owner={i};period={t}", pyo.value(schedule[t]), "GWh") for t in model.period]
+    rows.append(("storage profit", f"owner={i}", trade - pyo.value(block.investment), "kEUR"))
+    return rows
+
+
+def _firm_profit(model: Any, f: Any) -> float:
+    revenue = sum(pyo.value(model.price[t] * firm(model, f).output[t]) for t in model.period)
+    return revenue - float(pyo.value(model.production_cost[f]))
+
+
+def negative(model: Any) -> list[Any]:
+    """Periods in which consumption is negative: the inverse demand is then meaningful only for net demand."""
+    consumption = {t: pyo.value(model.consumption[t]) for t in model.period}
+    largest = max(abs(v) for v in consumption.values())
+    return [t for t, v in consumption.items() if v < -TINY * largest]
+
+
+def warnings(model: Any) -> list[str]:
+    """What the reader must know of an answer, in words."""
+    found = [
+        f"consumption is negative in {t}: the answer is meaningful only if demand is net of output that must run; "
+        "welfare is right up to a constant, consumer surplus is not reported"
+        for t in negative(model)
+    ]
+    for i, block in enumerate(blocks(model), 1):
+        decided = operation(model, block)
+        if decided.component("discharged") is None:
+            largest = max(pyo.value(decided.charge[t]) + pyo.value(decided.discharge[t]) for t in model.period)
+            for t in model.period:
+                if min(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) > 1e-6 * largest:
+                    found.append(f"owner {i} charges and discharges at once in {t}: no such schedule can be operated")
+    return found
+
+
+def accounts(solved: Any) -> pd.DataFrame:
+    """Columns party, item, value, unit. Payments (positive: received) between parties add up to zero; benefit and cost
+    are real resources."""
+    model = solved.model
+    price = {t: pyo.value(model.price[t]) for t in model.period}
+    rows: list[tuple[str, str, float, str]] = [
+        ("consumers", "payment", -sum(price[t] * pyo.value(model.consumption[t]) for t in price), "kEUR"),
+        ("consumers", "benefit", sum(pyo.value(model.benefit[t]) for t in price), "kEUR"),
+        ("must-run output", "payment", sum(price[t] * pyo.value(model.must_run[t]) for t in price), "kEUR"),
+    ]
+    for f in model.firms:
+        block = firm(model, f)
+        sold = sum(price[t] * pyo.value(block.output[t]) for t in price)
+        rows.append((f"firm {f}", "payment", sold, "kEUR"))
+        rows.append((f"firm {f}", "cost", -pyo.value(model.production_cost[f]), "kEUR"))
+        charge = pyo.value(block.charge) if block.component("charge") is not None else 0.0
+        if charge:
+            rows += [
+                (f"firm {f}", "ramping payment", -charge, "kEUR"),
+                ("regulator", "ramping payment", charge, "kEUR"),
+            ]
+    for i, block in enumerate(blocks(model), 1):
+        decided = operation(model, block)
+        traded = sum(price[t] * pyo.value(decided.injection[t]) for t in price)
+        rows.append((f"storage owner {i}", "payment", traded, "kEUR"))
+        rows.append((f"storage owner {i}", "cost", -pyo.value(block.investment), "kEUR"))
+        paid = pyo.value(block.subsidy) if block.component("subsidy") is not None else 0.0
+        if paid:
+            rows.append((f"storage owner {i}", "subsidy payment", paid, "kEUR"))
+            rows.append(("regulator", "subsidy payment", -paid, "kEUR"))
+    return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])
+
+
+class _Key(tuple):
+    """Periods and firms of some data, hashable, with the data alongside: the market without storage is solved once."""
+
+    def __new__(cls, data: Any) -> _Key:
+        numbers = (tuple(data.tables[name].select_dtypes("number").itertuples()) for name in ("periods", "firms"))
+        item = super().__new__(cls, numbers)
+        item.data = data  # type: ignore[attr-defined]
+        return item
+
+
+@lru_cache(maxsize=64)
+def baseline(key: Any) -> float:
+    """Welfare without storage, solved and certified, kEUR. Raises RuntimeError where it is not certified."""
+    model = no_storage(key.data)
+    solution = solve(model)
+    if not solution.certificate.ok:
+        raise RuntimeError(f"the market without storage is not certified: {solution.certificate.scope}")
+    return float(pyo.value(model.surplus))
