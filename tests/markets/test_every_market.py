@@ -211,7 +211,7 @@ def steps(one: Solved) -> Iterator[tuple[str, list[tuple[Any, float]]]]:
         own = np.flatnonzero((mcp.player == index) & (mcp.kind == DECISION))
         rows = np.flatnonzero((mcp.player == index) & (mcp.kind != DECISION) & np.isneginf(mcp.lower))
         basis = null_space(mcp.jacobian(z)[rows][:, own].toarray(), len(own))
-        size = 1e-6 * np.abs(z[own]).max()
+        size = 1e-6 * (np.abs(z[own]).max() or np.abs(z[mcp.kind == DECISION]).max())  # who does nothing: of the rest
         for direction in (sign * column for column in basis.T for sign in (1.0, -1.0)):
             moved = z[own] + size * direction / np.abs(direction).max()
             if (moved >= mcp.lower[own] - 1e-15).all() and (moved <= mcp.upper[own] + 1e-15).all():
