@@ -12,8 +12,8 @@ plain Pyomo model. All move at once and everybody takes prices.
 **Assumptions.** Perfect competition: plants are paid the price at the destination. Hours are independent. Half of the
 rent of every link belongs to each of its ends.
 
-**Source.** C. Clastres and H. Khalfallah (2014), "An analytical approach to activating demand elasticity with a demand
-response mechanism". What had to be corrected: ``docs/markets/coupled_countries.md``.
+**Source.** C. Clastres and H. Khalfallah (2014), "An analytical approach for elasticity of demand activation with
+demand response mechanisms", halshs-01019679. What had to be corrected: ``docs/markets/coupled_countries.md``.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def check(data: Any) -> list[Fault]:
 market = Market(
     name="coupled_countries",
     title="Interconnected countries with demand response",
-    source="C. Clastres and H. Khalfallah (2014), An analytical approach to activating demand elasticity with a demand "
-    "response mechanism",
+    source="C. Clastres and H. Khalfallah (2014), An analytical approach for elasticity of demand activation "
+    "with demand response mechanisms, halshs-01019679",
     parameters={},
     tables=(PLANTS, LINKS, INELASTIC, ELASTIC, RESPONSE, HOURS),
     structures={
