@@ -1,0 +1,178 @@
+"""Interconnected countries with demand response.
+
+**Question.** Countries sell each other electricity over limited links. One of them makes its consumers respond. Who
+gains: its consumers, its producers, its neighbours, all together?
+
+**Players, prices, order of moves** are stated in ``readings``, one function per reading of the paper's cost: each is a
+plain Pyomo model. All move at once and everybody takes prices.
+
+**Symbols.** a + b x marginal cost of a plant, K its capacity, Cap limit of a link, D inelastic demand of value Pbar, c
+- d Q inverse elastic demand, gamma intensity of demand response, lam price, P congestion price, r capacity rent.
+
+**Assumptions.** Perfect competition: plants are paid the price at the destination. Hours are independent. Half of the
+rent of every link belongs to each of its ends.
+
+**Source.** C. Clastres and H. Khalfallah (2014), "An analytical approach for elasticity of demand activation with
+demand response mechanisms", halshs-01019679. What had to be corrected: ``docs/markets/coupled_countries.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from equilibrium.errors import Fault
+from equilibrium.market import Column, Market, Structure, Table
+
+from . import accounts, readings, values
+
+SOURCE = Column("", "where the number comes from", kind=str, default="")
+HOUR = Column("", "number of the hour", kind=int, minimum=0)
+PLACEMENTS = ("demand", "plant", "local")
+
+PLANTS = Table(
+    "plants",
+    "plants of every country; cost of x MW for an hour: intercept x + slope x^2/2",
+    ("country", "plant"),
+    {
+        "intercept": Column("EUR/MWh", "marginal cost of the first MW", "a"),
+        "slope": Column("EUR/MWh/MW", "rise of marginal cost with each MW", "b", minimum=0),
+        "capacity": Column("MW", "available capacity; empty: no limit", "K", minimum=0, default=math.inf),
+        "source": SOURCE,
+    },
+)
+LINKS = Table(
+    "links",
+    "one row per direction; countries without a row do not trade directly",
+    ("from", "to"),
+    {
+        "capacity": Column(
+            "MW", "limit on what is sold in this direction; empty: none", "Cap", minimum=0, default=math.inf
+        ),
+        "toll": Column("EUR/MWh", "resources used by each MWh sent", "tau", minimum=0, default=0.0),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+INELASTIC = Table(
+    "inelastic_demand",
+    "demand that does not respond",
+    ("country", "hour"),
+    {
+        "hour": HOUR,
+        "quantity": Column("MW", "demand", "D", minimum=0),
+        "value": Column("EUR/MWh", "what a MWh of it is worth", "Pbar"),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+ELASTIC = Table(
+    "elastic_demand",
+    "demand that responds: retail price = intercept - slope consumption",
+    ("country", "hour"),
+    {
+        "hour": HOUR,
+        "intercept": Column("EUR/MWh", "price at which nothing is bought", "c"),
+        "slope": Column("EUR/MWh/MW", "fall of the price with each MW", "d", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+RESPONSE = Table(
+    "demand_response",
+    "what making demand respond costs: intensity/2 times a quantity squared for an hour",
+    ("country",),
+    {
+        "intensity": Column("EUR/MWh/MW", "slope that it adds", "gamma", minimum=0),
+        "placement": Column(
+            "",
+            "quantity it is paid on: consumption of the country (demand), every sale of its plants (plant), their "
+            "sales at home (local; separable reading only)",
+            kind=str,
+            default="demand",
+            choices=PLACEMENTS,
+        ),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+HOURS = Table(
+    "hours",
+    "how long each hour counts; without this table every hour counts once",
+    ("hour",),
+    {"hour": HOUR, "weight": Column("h", "duration", "w", minimum=0, open_minimum=True), "source": SOURCE},
+    optional=True,
+)
+WHEN = Column(
+    "",
+    "before: a country with inelastic demand has it, and no demand response; after: a country with elastic demand has "
+    "it, with demand response; baseline: elastic demand, no demand response",
+    kind=str,
+    default="after",
+    choices=("before", "after", "baseline"),
+)
+
+
+def check(data: Any) -> list[Fault]:
+    """What no single cell shows: every country has demand in every hour, links join known countries, hours are known.
+
+    Also: demand response without elastic demand, which would respond to nothing.
+    """
+    faults = []
+    countries, hours, known = readings.countries(data), readings.hours(data), readings.demands(data)
+    for country in countries:
+        missing = [str(h) for h in hours if (country, h) not in known]
+        if missing:
+            where = "inelastic_demand.csv or elastic_demand.csv"
+            faults.append(Fault(where, f"no demand of {country} in hour {', '.join(missing)}"))
+    faults += [
+        Fault("links.csv", "a country that has neither plants nor demand", None, "to", f"{n} to {m}")
+        for n, m in readings.links(data)
+        if not {n, m} <= set(countries)
+    ]
+    faults += [
+        Fault("links.csv", "a link must join two countries", None, "to", f"{n} to {m}")
+        for n, m in readings.links(data)
+        if n == m
+    ]
+    if "hours" in data.tables:
+        absent = [str(h) for h in hours if h not in data.tables["hours"].index]
+        if absent:
+            faults.append(Fault("hours.csv", f"no weight of hour {', '.join(absent)}"))
+    elastic = {country for country, _ in readings.keys(data, "elastic_demand")}
+    faults += [
+        Fault("demand_response.csv", "demand response without elastic demand", None, "country", country)
+        for country in readings.keys(data, "demand_response")
+        if country not in elastic
+    ]
+    return faults
+
+
+market = Market(
+    name="coupled_countries",
+    title="Interconnected countries with demand response",
+    source="C. Clastres and H. Khalfallah (2014), An analytical approach for elasticity of demand activation "
+    "with demand response mechanisms, halshs-01019679",
+    parameters={},
+    tables=(PLANTS, LINKS, INELASTIC, ELASTIC, RESPONSE, HOURS),
+    structures={
+        "separable": Structure(
+            "a plant has a cost for each destination it sells to, as the paper's Appendix 3 differentiates it",
+            readings.separable,
+            {"demand": WHEN},
+        ),
+        "joint": Structure(
+            "a plant has one cost of its output, sold by destination over direct links",
+            readings.joint,
+            {"demand": WHEN},
+        ),
+        "netted": Structure(
+            "a plant has one cost of its output, sold at home; link operators trade, transit is possible",
+            readings.netted,
+            {"demand": WHEN},
+        ),
+    },
+    values=values.quantities,
+    accounts=accounts.accounts,
+    check=check,
+)
