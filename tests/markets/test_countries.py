@@ -108,7 +108,7 @@ def test_difference_of_prices_in_closed_form(seed: int) -> None:
     """Separable, every plant in both markets: lam_n - lam_m = [Q_n - Q_m + S_m P_mn - S_n P_nm]/(S_n + S_m).
 
     Draws: common a in [5, 15], b in [0.5, 1.5] times 1, 1.2, 1.44; D in [45, 70]; Cap in [15, 40]; those with a plant
-    at zero in a market are left out. Equation (10) as printed, b (Q_n - Q_m) sum alpha^s/..., fails on all of them.
+    at zero in a market are left out.
     """
     rng = np.random.default_rng(seed)
     a, b, D = rng.uniform(5, 15), rng.uniform(0.5, 1.5), rng.uniform(45, 70, 2)
