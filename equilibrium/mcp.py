@@ -155,7 +155,7 @@ class MixedComplementarity:
 
         value, jacobian: F and its (compact) derivative at z, where they are at hand already.
         """
-        group = self._memory("group", self._families)
+        group = self._memory("group", self.families)
         largest = np.zeros(int(group.max(initial=-1)) + 1)
         np.maximum.at(largest, group, np.abs(z))
         column = largest[group]
@@ -169,7 +169,7 @@ class MixedComplementarity:
             row = row + (np.abs(self.vector) if self.terms is None else self.terms)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
-    def _families(self) -> np.ndarray:
+    def families(self) -> np.ndarray:
         """For every column the number of its family: same owner, same kind."""
         family = self.kind.astype(np.int64) * (int(self.player.max(initial=0)) + 2) + self.player + 1
         return np.unique(family, return_inverse=True)[1]

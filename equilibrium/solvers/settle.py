@@ -69,7 +69,7 @@ def _step(mcp: MixedComplementarity, z: np.ndarray, ratio: np.ndarray) -> np.nda
 
 def solve_regularised(matrix: sp.csr_array, right: np.ndarray) -> np.ndarray:
     """matrix x = right for a monotone matrix that may be singular; where it is, an x near zero."""
-    factor = _balance(matrix)
+    factor = balance(matrix)
     scaled = sp.csc_array(sp.diags_array(factor) @ matrix @ sp.diags_array(factor))
     shifted, target = sp.csc_array(scaled + SHIFT * sp.eye_array(len(right))), factor * right
     x, left = _refined(scaled, symmetric_factor(shifted), target)
@@ -95,7 +95,7 @@ def _refined(
     return best, best_left
 
 
-def _balance(matrix: sp.csr_array, rounds: int = 5) -> np.ndarray:
+def balance(matrix: sp.csr_array, rounds: int = 5) -> np.ndarray:
     """One factor for each row and column alike (that keeps the matrix monotone), so that largest entries are near
     one."""
     entries = sp.coo_array(matrix)
