@@ -10,7 +10,7 @@ import pandas as pd
 from .case import Case
 from .design import Design
 from .errors import EquilibriumError
-from .scenarios import ANSWERED, solve_row
+from .rows import ANSWERED, solve_row
 from .threshold import FOUND, Threshold, threshold
 
 

@@ -1,7 +1,7 @@
 """Parameter studies: many certified equilibria of one case, never lost.
 
 Parts of a few scenarios are solved, here or by workers, and written whole as they come in; what was interrupted goes on
-where it stood. At the end there is one Parquet file of rows (``scenarios``), a summary, and quick looks.
+where it stood. At the end there is one Parquet file of rows (``rows``), a summary, and quick looks.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .case import Case, read_case
 from .data import change
 from .design import Design, from_words
 from .errors import DataError, Fault
+from .rows import FAILED, chosen
 from .run import RESULTS
-from .scenarios import FAILED, chosen
 from .tables import did_you_mean
 
 CSV_ROWS = 100_000

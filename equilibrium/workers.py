@@ -21,7 +21,7 @@ from .case import Case, read_case
 from .data import change
 from .design import Design
 from .errors import EquilibriumError, SolverMissing
-from .scenarios import solve_rows
+from .rows import solve_rows
 
 TRIES = 3
 """So often a part is begun; a worker that dies each time dies of the part."""

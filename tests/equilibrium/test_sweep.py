@@ -16,7 +16,7 @@ import pytest
 from equilibrium.case import read_case
 from equilibrium.design import from_words
 from equilibrium.errors import DataError
-from equilibrium.scenarios import solve_rows
+from equilibrium.rows import solve_rows
 from equilibrium.sweep import part_size, run_sweep
 from solve import main
 
@@ -65,7 +65,7 @@ def test_a_scenario_without_an_answer_is_a_row(tmp_path: Path, monkeypatch: pyte
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr("equilibrium.scenarios.solve_one", broken)
+    monkeypatch.setattr("equilibrium.rows.solve_one", broken)
     found = run_sweep(STOCKHOLM, ["generator_output=60"], out=tmp_path / "t", only=["efficient"], figures=False)
     assert found.table()["reason"].tolist() == ["ZeroDivisionError: of all things"]
     assert found.code == 1
@@ -92,7 +92,7 @@ def test_an_interruption_loses_nothing_and_repeats_nothing(
     found = run_sweep(STOCKHOLM, GRID, out=tmp_path / "s", progress=lambda done, total: seen.append(done), **FEW)
     assert seen[0] == 30, "what was finished is not solved again"
     assert (found.folder / "rows.parquet").read_bytes() == (whole.folder / "rows.parquet").read_bytes()
-    monkeypatch.setattr("equilibrium.scenarios.solve_one", None)
+    monkeypatch.setattr("equilibrium.rows.solve_one", None)
     assert run_sweep(STOCKHOLM, GRID, out=tmp_path / "s", **FEW).rows == 152, "a finished study is not solved again"
 
 
