@@ -157,7 +157,7 @@ def _derive(model: Any, params: Values, which: np.ndarray) -> tuple[Parametric, 
     tape = Tape.of(len(which))
     with held(params, which, tape), finite_numbers():
         game = find_game(model)
-        layout, entries = collect(game, _VectorReader(tape))
+        layout, entries = collect(game, VectorReader(tape))
         if len(game.stages) > 1:
             raise NotVectorised("some players move first")
         group = _assembled(game, layout, entries, which)
@@ -196,7 +196,7 @@ class _VectorVisitor(QuadraticRepnVisitor):
     Result = _Flagged
 
 
-class _VectorReader(Reader):
+class VectorReader(Reader):
     """A Reader that tells the scenarios when an expression is read."""
 
     def __init__(self, tape: Tape) -> None:
@@ -212,9 +212,9 @@ def _assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) 
     n, count = len(layout.names), len(which)
     rows, columns, values = entries.arrays()
     places, position = np.unique(rows * n + columns, return_inverse=True)
-    matrix = _stacked(len(places), zip(position.tolist(), values, strict=True), count)
-    vector = _stacked(n, entries.constant.items(), count)
-    lower, upper = (_stacked(n, enumerate(limits), count) for limits in (layout.lower, layout.upper))
+    matrix = stacked(len(places), zip(position.tolist(), values, strict=True), count)
+    vector = stacked(n, entries.constant.items(), count)
+    lower, upper = (stacked(n, enumerate(limits), count) for limits in (layout.lower, layout.upper))
     indptr = np.searchsorted(places // n, np.arange(n + 1)) if n else np.zeros(1, dtype=int)
     pattern = sp.csr_array((matrix.one(0), places % n, indptr), shape=(n, n))
     first = MixedComplementarity(
@@ -231,7 +231,7 @@ def _assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) 
     return Parametric(game, first, matrix, vector, lower, upper, which, layout.absorbed)
 
 
-def _stacked(size: int, terms: Any, count: int) -> Stacked:
+def stacked(size: int, terms: Any, count: int) -> Stacked:
     """The sums of (position, number) by position."""
     base, varying = np.zeros(size), {}
     for k, value in terms:

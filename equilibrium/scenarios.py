@@ -155,6 +155,9 @@ class Scenarios:
 
     __int__ = __float__
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Scenarios:
+        return self  # a clone of a model is in the same scenarios
+
     def __repr__(self) -> str:
         return f"Scenarios({self.values!r})"
 

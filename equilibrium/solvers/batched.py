@@ -9,7 +9,7 @@ the problem and a column per scenario; scenarios that have settled drop out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -101,14 +101,17 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (stored entries of M, scenarios or 1), q, lower, upper (n, scenarios)."""
+    """Some scenarios, in their own units: data (stored entries of M, scenarios or 1), q, lower, upper (n, scenarios).
+
+    tangent: M z + q is the tangent of something curved, so that q is no term of it.
+    """
 
     shape: Shape
     data: np.ndarray
     q: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    _table: sp.csr_array | None = field(default=None, repr=False)
+    tangent: bool = False
 
     @property
     def count(self) -> int:
@@ -147,7 +150,7 @@ class Problems:
         starts = np.flatnonzero(np.diff(family[order], prepend=-1))
         largest = np.maximum.reduceat(np.abs(z)[order], starts, axis=0) if len(order) else np.abs(z)
         column = largest[family]
-        row = self.times(z, size=True) + np.abs(value) + np.abs(self.q)
+        row = self.times(z, size=True) + np.abs(value) + (0.0 if self.tangent else np.abs(self.q))
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
@@ -238,7 +241,7 @@ def newton(
     for _ in range(steps):
         if not alive.size:
             break
-        y = _step(scaled, y, slack)
+        y = step(scaled, y, slack)
         slack = None
         z = np.clip(y * column, some.lower, some.upper)
         found = some.error(z)
@@ -252,7 +255,7 @@ def newton(
     return best, error
 
 
-def _step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
+def step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
     """Columns nearer to a bound than their row is to zero go there; the others solve their rows."""
     F = scaled.F(y) if slack is None else slack
     low = y - scaled.lower < F
@@ -300,21 +303,23 @@ class _Inside:
         return _Inside(*(x[:, chosen] for x in (self.y, self.a, self.b, self.v, self.w)))
 
 
-def interior(
-    scaled: Problems, steps: int = 40, tolerance: float = 1e-7
-) -> tuple[np.ndarray, np.ndarray]:
+def interior(scaled: Problems, steps: int = 40, tolerance: float = 1e-7) -> tuple[np.ndarray, np.ndarray]:
     """(y, multipliers of the lower less those of the upper bounds) near solutions of monotone problems."""
     at = _inside(scaled)
     best_y, best_slack = at.y.copy(), at.v - at.w
     alive = np.arange(scaled.count)
     fixed = scaled.lower == scaled.upper
     for _ in range(steps):
-        pairs = np.maximum((scaled.shape.has_lower[:, None] & ~fixed).sum(0) + (scaled.shape.has_upper[:, None] & ~fixed).sum(0), 1)
+        pairs = np.maximum(
+            (scaled.shape.has_lower[:, None] & ~fixed).sum(0) + (scaled.shape.has_upper[:, None] & ~fixed).sum(0), 1
+        )
         gap = ((at.a * at.v).sum(axis=0) + (at.b * at.w).sum(axis=0)) / pairs
         F = scaled.F(at.y)
         off = np.where(fixed, 0.0, F - at.v + at.w)
         best_y[:, alive], best_slack[:, alive] = at.y, np.where(fixed, F, at.v - at.w)
-        unsettled = np.maximum(np.where(at.v > 0, np.minimum(at.a, at.v), 0.0), np.where(at.w > 0, np.minimum(at.b, at.w), 0.0))
+        unsettled = np.maximum(
+            np.where(at.v > 0, np.minimum(at.a, at.v), 0.0), np.where(at.w > 0, np.minimum(at.b, at.w), 0.0)
+        )
         error = np.maximum(np.abs(off), unsettled).max(axis=0, initial=0.0)
         on = (error > tolerance) & np.isfinite(error)
         if not on.any():
@@ -355,7 +360,9 @@ def _advance(
     move = factor.solve(np.where(fixed, 0.0, -F))
     dv, dw = -v - per_a * move, -w + per_b * move
     length = _length(at, move, dv, dw)
-    reached = ((a + length * move) * (v + length * dv) * (v > 0) + (b - length * move) * (w + length * dw) * (w > 0)).sum(axis=0) / pairs
+    reached = (
+        (a + length * move) * (v + length * dv) * (v > 0) + (b - length * move) * (w + length * dw) * (w > 0)
+    ).sum(axis=0) / pairs
     centre = gap * np.clip(reached / np.maximum(gap, 1e-300), 0.0, 1.0) ** 3
     aim_v = np.where(v > 0, (centre - move * dv) / a - v, 0.0)
     aim_w = np.where(w > 0, (centre + move * dw) / b - w, 0.0)
