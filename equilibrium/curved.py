@@ -159,7 +159,8 @@ def solve(curved: Curved) -> tuple[np.ndarray, np.ndarray, batched.Problems]:
             if not on.any():
                 break
             some = problems.of(np.flatnonzero(on))
-            moved = column * batched.step(some.scaled(), z[:, on] / column, None)
+            scaled = some.scaled()
+            moved = batched.back(some, scaled, batched.step(scaled, z[:, on] / column, None))
             z = z.copy()
             z[:, on] = np.clip(np.where(np.isfinite(moved), moved, best[:, on]), some.lower, some.upper)
         return best, error, curved.linearised(best)

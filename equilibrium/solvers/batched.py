@@ -230,8 +230,7 @@ def newton(
     slack: what stands for F in the first guess of who is at a bound (multipliers of an interior point); F itself if not
     given. A scenario is given up after ``patience`` steps that do not help.
     """
-    column = problems.shape.column[:, None]
-    best = np.clip(y * column, problems.lower, problems.upper)
+    best = back(problems, problems.scaled(), y)
     error = problems.error(best)
     stalled = np.zeros(problems.count, dtype=int)
     alive = np.flatnonzero(error > SETTLED)
@@ -243,7 +242,7 @@ def newton(
             break
         y = step(scaled, y, slack)
         slack = None
-        z = np.clip(y * column, some.lower, some.upper)
+        z = back(some, scaled, y)
         found = some.error(z)
         stalled[alive] = np.where(found < 0.5 * error[alive], 0, stalled[alive] + 1)
         better = found < error[alive]
@@ -253,6 +252,12 @@ def newton(
             alive, y = alive[on], y[:, on]
             some, scaled = some.of(on), scaled.of(on)
     return best, error
+
+
+def back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
+    """z of scaled points, inside the box, and exactly at a bound where y is."""
+    z = np.clip(y * problems.shape.column[:, None], problems.lower, problems.upper)
+    return np.where(y <= scaled.lower, problems.lower, np.where(y >= scaled.upper, problems.upper, z))
 
 
 def step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
