@@ -20,8 +20,8 @@ from .certificate import CERTIFIED, RULE, UNCERTIFIED, Answer, certify
 from .curvature import curvatures, monotone
 from .data import trace
 from .errors import Infeasible, Refused, SolverMissing
-from .measures import Measures, measure
 from .mcp import MixedComplementarity
+from .measures import Measures, measure
 from .parametric import Parametric, Values, derive_all, held
 from .players import find_game
 from .scenarios import NotVectorised, Scenarios, Tape
@@ -119,10 +119,10 @@ def solve_many(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> Batch:
     values that are not numbers, one per scenario.
     """
     params, count = _params(model, cells)
-    answers = _Answers(model, params, count)
+    answers = Answers(model, params, count)
     groups, alone = derive_all(model, params)
     for group in groups:
-        alone.update(_together(group, params, answers))
+        alone.update(together(group, params, answers))
     for scenario in sorted(alone):
         _alone(model, params, scenario, alone[scenario], answers)
     return answers.batch()
@@ -152,13 +152,15 @@ def _params(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> tuple[list[tu
     return found, counts.pop()
 
 
-class _Answers:
+class Answers:
     """What is known so far, scenario by scenario."""
 
     def __init__(self, model: pyo.ConcreteModel, params: Values, count: int) -> None:
         self.model, self.params, self.count = model, params, count
         self.told: dict[str, Any] = {
-            name: np.full(count, np.nan) if name in ("residual", "regret", "distance") else np.full(count, "", dtype=object)
+            name: np.full(count, np.nan)
+            if name in ("residual", "regret", "distance")
+            else np.full(count, "", dtype=object)
             for name in COLUMNS
         }
         self.variables = [
@@ -167,6 +169,7 @@ class _Answers:
         self.row = {id(v): k for k, v in enumerate(self.variables)}
         self.values = np.full((len(self.variables), count), np.nan)
         self.examined = 0
+        self.which, self.z = np.zeros(0, dtype=int), np.zeros((0, 0))  # of the last group that was solved together
 
     def tell(self, scenarios: Any, **what: Any) -> None:
         for name, value in what.items():
@@ -174,6 +177,7 @@ class _Answers:
 
     def take(self, mcp: MixedComplementarity, z: np.ndarray, scenarios: np.ndarray) -> None:
         """z (columns, scenarios)."""
+        self.which, self.z = scenarios, z
         columns = [k for k, component in enumerate(mcp.components) if not isinstance(component, tuple)]
         rows = [self.row[id(mcp.components[k])] for k in columns]
         self.values[np.ix_(rows, scenarios)] = z[columns]
@@ -187,7 +191,7 @@ class _Answers:
 # ---- together -------------------------------------------------------------------------------------------------------
 
 
-def _together(group: Parametric, params: Values, answers: _Answers) -> dict[int, str]:
+def together(group: Parametric, params: Values, answers: Answers) -> dict[int, str]:
     """Solve and certify the scenarios of a group; which are left, and why."""
     if group.count < FEW:
         return dict.fromkeys(group.which.tolist(), "hardly any other scenario has conditions of this shape")
@@ -249,7 +253,7 @@ def _fails(found: Measures, k: int) -> str:
 
 
 def _examined(
-    group: Parametric, params: Values, z: np.ndarray, found: Measures, good: np.ndarray, answers: _Answers
+    group: Parametric, params: Values, z: np.ndarray, found: Measures, good: np.ndarray, answers: Answers
 ) -> str | None:
     """Derive and certify some scenarios singly. Why the group is not to be trusted, or None."""
     if not good.size:
@@ -286,7 +290,7 @@ def _same(first: MixedComplementarity, second: MixedComplementarity) -> bool:
 class _plain:
     """The Params at one scenario's values; Vars and Params are put back afterwards."""
 
-    def __init__(self, answers: _Answers, params: Values, scenario: int) -> None:
+    def __init__(self, answers: Answers, params: Values, scenario: int) -> None:
         self.variables = answers.variables
         self.held = held(params, np.array([scenario]), Tape.of(1))
 
@@ -303,7 +307,7 @@ class _plain:
 # ---- alone ----------------------------------------------------------------------------------------------------------
 
 
-def _alone(model: pyo.ConcreteModel, params: Values, scenario: int, reason: str, answers: _Answers) -> None:
+def _alone(model: pyo.ConcreteModel, params: Values, scenario: int, reason: str, answers: Answers) -> None:
     with _plain(answers, params, scenario):
         try:
             solution = solve(model)

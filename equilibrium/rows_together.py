@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .batches import Held, solve_held
 from .case import Alternative, Case
 from .data import Data, address
 from .design import Design
+from .held import Held, solve_held
 from .results import Solved
 from .scenarios import Scenarios, Tape, active
 
@@ -37,8 +37,6 @@ def values_together(
             if case.market.check and case.market.check(data):
                 return None
             held = solve_held(structure.build(data, **alternative.options), tape)
-            if held is None:
-                return None
             values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
         except Exception:  # whatever does not work on many numbers works on one: the single route says what is wrong
             return None
