@@ -25,7 +25,7 @@ from typing import Any
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, conduct, readings, values
+from . import accounts, conduct, operators, readings, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 HOUR = Column("", "number of the hour", kind=int, minimum=0)
@@ -137,6 +137,13 @@ CONDUCT = Column(
     default="conjectured",
     choices=("conjectured", conduct.TAKING),
 )
+COST = Column(
+    "",
+    "joint: a plant has one cost of its output; separable: one for each destination",
+    kind=str,
+    default="joint",
+    choices=("joint", "separable"),
+)
 CHOICES = {"demand": WHEN, "conduct": CONDUCT}
 
 
@@ -197,6 +204,11 @@ market = Market(
             "a plant has one cost of its output, sold at home; link operators trade, transit is possible",
             readings.netted,
             CHOICES,
+        ),
+        "own_balance": Structure(
+            "operators that mind only the balance of their own country, as Appendix 2 prints it: nobody exports",
+            operators.own_balance,
+            {"demand": WHEN, "cost": COST},
         ),
     },
     values=values.quantities,

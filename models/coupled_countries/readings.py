@@ -157,17 +157,18 @@ def joint(data: Any, demand: str = "after", conduct: str = "conjectured") -> pyo
     """Plants with one cost of their output, a X + (b + gamma) X^2/2 with X = sum_m x_tnm. Raises Infeasible, and
     Refused for a conjecture towards inelastic demand and for a local placement, which has a meaning only where cost is
     separable."""
-    _refuse_local(data, demand)
+    refuse_local(data, demand)
     return by_destination(data, demand, conduct, split=False)
 
 
-def by_destination(data: Any, demand: str, conduct: str, split: bool) -> pyo.ConcreteModel:
+def by_destination(data: Any, demand: str, conduct: str, split: bool, abroad: bool = True) -> pyo.ConcreteModel:
     """Firms sell by destination: max sum w (price - P_nm - toll_nm) x_tnm - cost, sum_m x_tnm <= K_tn.
 
-    The price is lam_m, or what the firm's conjecture makes of it (module ``conduct``).
+    The price is lam_m, or what the firm's conjecture makes of it (module ``conduct``). Not ``abroad``: nothing is paid
+    for exports (module ``operators``).
     """
     model = setting(data, demand)
-    model.by_destination, model.split = True, split
+    model.by_destination, model.split, model.abroad = True, split, abroad
     require_supply(model)
     limited = [link for link in model.link if math.isfinite(model.limit[link].value)]
     model.congestion = pyo.Var(limited, model.hour)
@@ -235,7 +236,9 @@ def _maximise_profit(model: pyo.ConcreteModel, f: str) -> None:
 
     def net_price(n: str, m: str, h: int) -> Any:
         price = model.perceived_price[f, m, h] if (f, m, h) in model.perceived_price else model.price[m, h]
-        return price - (transmission(model, n, m, h) if m != n else 0.0)
+        if m == n:
+            return price
+        return (price if model.abroad else 0.0) - transmission(model, n, m, h)
 
     model.firm[f].maximise_profit = pyo.Objective(
         expr=sum(
@@ -264,7 +267,7 @@ def netted(data: Any, demand: str = "after", conduct: str = "conjectured") -> py
     Raises Refused for a local placement, which has a meaning only where cost is separable, and for conjectures, which
     are about sales by destination.
     """
-    _refuse_local(data, demand)
+    refuse_local(data, demand)
     refuse_netted(data, conduct)
     model = setting(data, demand)
     model.by_destination, model.split, model.firms = False, False, {}
@@ -322,7 +325,8 @@ def _operator(model: pyo.ConcreteModel, n: str, m: str) -> None:
     )
 
 
-def _refuse_local(data: Any, demand: str) -> None:
+def refuse_local(data: Any, demand: str) -> None:
+    """Raise Refused for demand response on home sales, which needs a cost for each destination."""
     placed = dict(data.tables["demand_response"]["placement"]) if keys(data, "demand_response") else {}
     local = [n for n, place in placed.items() if place == "local"]
     if local and demand == "after":
