@@ -25,7 +25,7 @@ from typing import Any
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, conduct, operators, readings, values
+from . import accounts, conduct, operators, readings, theory, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 HOUR = Column("", "number of the hour", kind=int, minimum=0)
@@ -213,5 +213,7 @@ market = Market(
     },
     values=values.quantities,
     accounts=accounts.accounts,
+    closed_form=theory.closed_form,
+    summary=theory.summary,
     check=check,
 )
