@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -176,25 +176,27 @@ def alone(n: Country) -> tuple[float, float, np.ndarray] | str:
     """Price, consumption and outputs of an isolated country, or why the formula does not apply."""
     if len(n.a) == 0:
         return "no plants"
-    if len(n.a) > 1 and (n.b <= 0).any():
+    if len(n.a) == 1:
+        price, Q = crossing(n, float(n.a[0]), float(n.b[0]))
+        return (price, Q, np.array([Q])) if 0 < Q <= n.K[0] else "the only plant is idle or full"
+    if (n.b <= 0).any():
         return "a plant has constant marginal cost"
-    runs, full = np.ones(len(n.a), dtype=bool), np.zeros(len(n.a), dtype=bool)
-    for _ in range(3 * len(n.a) + 1):
-        active = runs & ~full
-        if not active.any():
-            break
-        a, b = line(n.a[active], n.b[active])
-        a -= b * n.K[full].sum()
-        Q = (n.choke - a) / (b + n.fall) if n.elastic else n.quantity
-        price = a + b * Q
-        if Q < 0:
-            return "nobody buys"
-        slope = np.where(n.b > 0, n.b, 1.0)
-        x = np.where(n.b > 0, (price - n.a) / slope, Q)
-        if ((x > 0) == runs).all() and ((x > n.K) == full).all():
-            return price, float(Q), np.where(full, n.K, np.where(runs, x, 0.0))
-        runs, full = x > 0, x > n.K
-    return "no set of plants that run and are full keeps its assumptions"
+    ends = np.unique([-np.inf, *n.a, *(n.a + n.b * n.K), np.inf])  # prices at which a plant starts or is full
+    for low, high in pairwise(ends):
+        runs, full = n.a <= low, n.a + n.b * n.K <= low
+        if (runs & ~full).any():
+            a, b = line(n.a[runs & ~full], n.b[runs & ~full])
+            price, Q = crossing(n, a - b * n.K[full].sum(), b)
+            if low <= price <= high:
+                x = np.where(full, n.K, np.where(runs, (price - n.a) / n.b, 0.0))
+                return price, Q, x
+    return "demand meets supply where no plant can vary its output"
+
+
+def crossing(n: Country, a: float, b: float) -> tuple[float, float]:
+    """Price and consumption where demand meets the supply a + b Q."""
+    Q = (n.choke - a) / (b + n.fall) if n.elastic else n.quantity
+    return float(a + b * Q), float(Q)
 
 
 # ----------------------------------------------------------------------------------------- beside a solved case
