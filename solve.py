@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   python solve.py data/fdr_structures/stockholm
   python solve.py data/fdr_structures/stockholm --set demand.load[peak]=180 --only efficient "2 aggregators"
   python solve.py --describe fdr_structures
+  python solve.py CASE --study NAME
 """
 
 
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--out", metavar="DIR", help="where to write (default results/<market>/<case>)")
     found.add_argument("--no-figures", action="store_true", help="write no pictures")
+    found.add_argument("--study", metavar="NAME", help="run a study of the case's market (--list names them)")
     found.add_argument("--quiet", action="store_true", help="print only what went wrong")
     found.add_argument("--strict", action="store_true", help="an answer certified only locally counts as a failure")
     found.add_argument("--every", action="store_true", help="look long for further equilibria of each alternative")
@@ -92,7 +94,30 @@ def act(options: argparse.Namespace) -> int:
         case = read_case(options.case)
         print(f"{options.case}: fine ({case.market.name}, {len(case.alternatives)} alternatives)")
         return 0
-    return run(options)
+    return study(options) if options.study else run(options)
+
+
+def study(options: argparse.Namespace) -> int:
+    """Run a study of the case's market and print its tables."""
+    from equilibrium.errors import DataError, Fault
+    from equilibrium.study import run_study
+
+    asked = {"--only": options.only, "--formulation": options.formulation, "--solver": options.solver}
+    asked |= {"--strict": options.strict, "--every": options.every, "--timing": options.timing}
+    beside = [name for name, value in asked.items() if value]
+    if beside:
+        raise DataError([Fault(name, "says nothing to a study; leave it out") for name in beside])
+    console = paper(options.quiet)
+    began = time.perf_counter()
+    with Progress(console) as progress:
+        found = run_study(
+            options.case, options.study, changes(options.set), options.out, not options.no_figures, progress
+        )
+    console.print(f"[bold]{found.case.title}[/bold]\n{found.study.meaning}\n")
+    for name, table in found.tables.items():
+        print_table(console, table, name.replace("_", " "))
+    console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
+    return found.code
 
 
 def run(options: argparse.Namespace) -> int:
@@ -226,6 +251,8 @@ def show_list() -> int:
         print(f"{name}: {market.title}")
         for structure, one in market.structures.items():
             print(f"    {structure:<22} {one.meaning}")
+        for study, asked in market.studies.items():
+            print(f"    --study {study:<14} {asked.meaning}")
         cases = sorted(path.parent for path in (root / name).glob("*/case.toml"))
         print("    cases: " + ", ".join(f"data/{name}/{case.name}" for case in cases))
     return 0
