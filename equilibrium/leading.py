@@ -124,7 +124,7 @@ def _turns(
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
     """Leaders in turn. SOLVED where a round moves nobody, CYCLING where an earlier profile returns, LIMIT otherwise."""
     seen = [x.copy()]
-    memory = Anderson()
+    memory, whole = Anderson(), np.array([not v.is_continuous() for v in hierarchy.x])
     found: list[Led] = []
     gap, termination, message, cycle = np.inf, Termination.LIMIT, "", seen[:0]
     for count in range(1, ROUNDS + 1):
@@ -148,8 +148,10 @@ def _turns(
             break
         seen.append(x.copy())
         ahead = memory.after(before, x)
-        if ahead is not None and _allowed(hierarchy, reaction, ahead):
-            x, seen = ahead, [ahead.copy()]
+        if ahead is not None:
+            ahead[whole] = x[whole]
+            if _allowed(hierarchy, reaction, ahead):
+                x, seen = ahead, [ahead.copy()]
     if termination is Termination.LIMIT:
         message = f"undecided: leaders in turn did not settle in {ROUNDS} rounds, best-response gap {gap:.1e}"
     z = found[-1].z
@@ -169,7 +171,7 @@ def _allowed(hierarchy: Hierarchy, reaction: MixedComplementarity, x: np.ndarray
         size = np.abs(table) @ np.abs(inside) + 1e-300
         if (np.maximum(low - table @ inside, table @ inside - up) > FEASIBLE * size).any():
             return False
-    return all(v.is_continuous() for v in hierarchy.x)
+    return True
 
 
 def _ranges(hierarchy: Hierarchy, cycle: list[np.ndarray]) -> str:

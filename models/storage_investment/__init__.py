@@ -32,10 +32,10 @@ SOURCE = Column("", "where the number comes from", kind=str, default="")
 OWNERS = Column("", "number of identical owners", "M", kind=int, minimum=1, maximum=50, default=1)
 MODES = Column(
     "",
-    "whether a period may see both charge and discharge (free), or only one of them (exclusive)",
+    "whether a period may see only one of charge and discharge (exclusive), or both (free)",
     kind=str,
-    choices=(schedule.FREE, schedule.EXCLUSIVE),
-    default=schedule.FREE,
+    choices=(schedule.EXCLUSIVE, schedule.FREE),
+    default=schedule.EXCLUSIVE,
 )
 
 PERIODS = Table(

@@ -4,9 +4,9 @@ level_t = level_(t-1) + charge_t / F - discharge_t, 0 <= level <= E, discharge <
 level is measured in discharged energy. Before the first period it is that after the last (cyclic), or both are given in
 the table ``levels``.
 
-At negative prices a schedule that may charge and discharge in one period is paid for the losses. With the option
-``modes`` = "exclusive" each period is either a charging or a discharging one (a whole-numbered decision of the owner);
-with "free" the limits alone hold, and ``accounts.warnings`` names the periods in which both are used.
+At negative prices a schedule that may charge and discharge in one period is paid for the losses. With ``modes`` =
+"exclusive" each period is one of charging or one of discharging (a whole-numbered decision of the owner); with "free"
+the limits alone hold, and ``accounts.warnings`` names the periods in which both are used.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _numbered(owners: int) -> range:
     return range(1, owners + 1)
 
 
-def merchant_schedule(data: Any, owners: int = 1, modes: str = FREE) -> pyo.ConcreteModel:
+def merchant_schedule(data: Any, owners: int = 1, modes: str = EXCLUSIVE) -> pyo.ConcreteModel:
     """Identical owners, each maximising its own profit, move before the firms."""
     model, storage = _investors(data, _numbered(owners), modes=modes)
     for block in storage.values():
@@ -126,7 +126,7 @@ def merchant_schedule(data: Any, owners: int = 1, modes: str = FREE) -> pyo.Conc
     return order(model, list(storage.values()))
 
 
-def welfare_schedule(data: Any, modes: str = FREE) -> pyo.ConcreteModel:
+def welfare_schedule(data: Any, modes: str = EXCLUSIVE) -> pyo.ConcreteModel:
     """One owner that maximises welfare moves before the firms."""
     model, storage = _investors(data, modes=modes)
     _serve(model, storage[1])
@@ -134,7 +134,7 @@ def welfare_schedule(data: Any, modes: str = FREE) -> pyo.ConcreteModel:
     return order(model, [storage[1]])
 
 
-def mixed_schedule(data: Any, modes: str = FREE) -> pyo.ConcreteModel:
+def mixed_schedule(data: Any, modes: str = EXCLUSIVE) -> pyo.ConcreteModel:
     """The owners of table ``owners``, each a merchant or one that maximises welfare, move before the firms."""
     kinds = data.tables["owners"]["kind"]
     model, storage = _investors(data, list(kinds.index), modes=modes)
@@ -144,7 +144,7 @@ def mixed_schedule(data: Any, modes: str = FREE) -> pyo.ConcreteModel:
     return order(model, list(storage.values()))
 
 
-def planner_schedule(data: Any, modes: str = FREE) -> pyo.ConcreteModel:
+def planner_schedule(data: Any, modes: str = EXCLUSIVE) -> pyo.ConcreteModel:
     """A planner decides schedule and all output: one concave programme.
 
     With exclusive modes it moves before a dispatcher of the plants who maximises the same welfare; as both want the
@@ -166,7 +166,7 @@ def _planner_with_modes(data: Any) -> pyo.ConcreteModel:
     return model
 
 
-def installed_schedule(data: Any, modes: str = FREE) -> pyo.ConcreteModel:
+def installed_schedule(data: Any, modes: str = EXCLUSIVE) -> pyo.ConcreteModel:
     """A merchant operates a storage whose power and energy are given (table ``installed``)."""
     model, storage = _setting(data)
     installed(data, model)
