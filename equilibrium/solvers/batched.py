@@ -16,17 +16,13 @@ import scipy.sparse as sp
 
 from ..mcp import DECISION, MixedComplementarity
 from .elimination import Elimination, Factor
-from .settle import balance
+from .settle import SHIFT, balance
 
 NUMBERS = 600_000
 """How many numbers of one kind are worked on at a time: a few megabytes, so that they stay in fast memory."""
 
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
-
-SHIFT = 3e-6
-"""The multiple of the identity that makes every pivot safe. Elimination without choice of pivots loses eps / SHIFT^2,
-refinement has to take out a part SHIFT: the third root of eps makes both small."""
 
 START, INTERIOR = 1, 2
 """How a scenario was solved: by Newton from the common start, or from its own interior point; 0: it was not."""
