@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 
 from . import branches, leading, multiplicity
@@ -80,6 +81,19 @@ class Solution:
         rows = [] if found is None else [leading.told(found, which) for which in range(len(found.led))]
         columns = ["leader", "payoff", "bound", "against", "stationarity", "route", "starts", "optima"]
         return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def margins(self) -> ComponentMap:
+        """For every decision what one more unit of it would cost whoever decides it, everything it is charged for
+        included (a reduced cost: zero strictly between bounds); for every row that is no bound its multiplier."""
+        mcp, z = self.answer.mcp, self.answer.z
+        value, found = mcp.F(z), ComponentMap()
+        for k, component in enumerate(mcp.components):
+            if not isinstance(component, tuple):
+                found[component] = float(value[k])
+            elif component[0] not in found or z[k]:
+                found[component[0]] = float(z[k])
+        return found
 
     @property
     def multipliers(self) -> pd.Series:
