@@ -31,7 +31,7 @@ from .solvers.outcome import Outcome, Termination
 from .tolerances import FEASIBLE
 
 LEADING = ("leader", "regimes", "tracing", "disjunctions", "homotopy")
-FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches", *LEADING)
+FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches", "own", *LEADING)
 SOLVERS = tuple(complementarity.SOLVERS)
 
 
@@ -49,12 +49,23 @@ class Solution:
     certificate: Certificate
     seconds: dict[str, float] = field(default_factory=dict)
     known: Sequence[Connected] = ()
+    told: pd.DataFrame | None = None  # several equilibria that the market's own method found, in the form of a table
+
+    @property
+    def count(self) -> int:
+        """How many equilibria (connected sets of them) are known."""
+        return len(self.known) if self.told is None else int(self.told["equilibrium"].nunique())
+
+    @property
+    def several(self) -> bool:
+        """Whether several equilibria are known, or one that is a set."""
+        return self.count > 1 or any(not found.isolated for found in self.known)
 
     @property
     def equilibria(self) -> pd.DataFrame:
         """The equilibria that are known, as rows (equilibrium, variable, lower, upper); number 1 holds the values of
         the model's Vars. Whether there are others, the certificate's verdict and uniqueness say."""
-        return multiplicity.table(self.answer.mcp, self.known)
+        return multiplicity.table(self.answer.mcp, self.known) if self.told is None else self.told
 
     @property
     def outcome(self) -> Outcome:
@@ -148,6 +159,8 @@ def _solve(
         raise Refused(f"the formulation '{formulation}' is for leaders; this model declares no order of moves")
     elif branches_of is not None and formulation in (None, "branches"):
         answer, seconds = _by_branches(game, branches_of)
+    elif formulation == "own":
+        raise Refused("the formulation 'own' needs a market with a method of its own")
     elif formulation == "branches":
         raise Refused("the formulation 'branches' needs a market that names the branches of its non-concave player")
     else:
