@@ -134,7 +134,7 @@ def _by_itself(
         model = structure.build(data, **alternative.options)
         expected = own.start(model, found)
         stated = time.perf_counter() - began
-        solution = own.confirmed(found, solve(model), expected)
+        solution = own.confirmed(found, solve(model, near=True), expected)
         solution.seconds = {"own": found.outcome.seconds, "state": stated, **solution.seconds}
     answer = Solved(alternative, data, model, solution)
     answer.values = market.values(answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,7 @@ def solve(
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None = None,
     ties: str = OPTIMISTIC,
     every: bool = False,
+    near: bool = False,
 ) -> Solution:
     """Find an equilibrium of ``model`` and certify it.
 
@@ -134,12 +135,12 @@ def solve(
     the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
     optimum. ties: 'optimistic' or 'pessimistic', how followers with several answers break ties, seen from the leader.
     every: look long for further equilibria (small affine problems are searched anyway), also where players are not
-    concave. Where it is proved that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
+    concave. near: the Vars hold what should be an answer; begin with the multipliers that fit it. Where it is proved that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
     (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)
     with PauseGC():  # large expressions are millions of small objects, none of them garbage
-        return _solve(model, formulation, solver, branches_of, ties, every)
+        return _solve(model, formulation, solver, branches_of, ties, every, near)
 
 
 def _solve(
@@ -149,6 +150,7 @@ def _solve(
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None,
     ties: str,
     every: bool,
+    near: bool,
 ) -> Solution:
     began = time.perf_counter()
     game = find_game(model)
@@ -164,7 +166,7 @@ def _solve(
     elif formulation == "branches":
         raise Refused("the formulation 'branches' needs a market that names the branches of its non-concave player")
     else:
-        answer, seconds = _answer(game, formulation, solver, every)
+        answer, seconds = _answer(game, formulation, solver, every, near)
     before = [(c, c.value) for c in answer.mcp.components if not isinstance(c, tuple)]
     _write(answer)
     began = time.perf_counter()
@@ -218,10 +220,12 @@ def derive(game: Game) -> MixedComplementarity:
 
 
 def _answer(
-    game: Game, formulation: str | None, solver: str | None, every: bool = False
+    game: Game, formulation: str | None, solver: str | None, every: bool = False, near: bool = False
 ) -> tuple[Answer, dict[str, float]]:
     began = time.perf_counter()
     mcp = derive(game)
+    if near and not mcp.is_affine:
+        mcp = replace(mcp, start=np.clip(_multipliers_at(mcp), mcp.lower, mcp.upper))
     derived = time.perf_counter() - began
     if (mcp.lower > mcp.upper).any():
         k = int(np.flatnonzero(mcp.lower > mcp.upper)[0])

@@ -45,10 +45,11 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     model.first_value = data.param("users", "first_value")
     for name in ("intercept", "slope", "exponent"):
         setattr(model, f"price_{name}", data.param("parameters", f"price_{name}"))
-    members = _members(case)
+    first = _start(case)
+    members = _members(case, first)
     model.aggregator = pyo.Block(list(members))
     for name, users in members.items():
-        _purchases(model.aggregator[name], users, case, _logarithmic(case, name))
+        _purchases(model.aggregator[name], users, first, _logarithmic(case, name))
     model.total = pyo.Expression(expr=sum(sum(block.x[:, :]) for block in model.aggregator.values()))
     model.price = pyo.Expression(
         expr=model.price_intercept + model.price_slope * model.total**model.price_exponent
@@ -58,18 +59,25 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     return model
 
 
-def _members(case: setting.Setting) -> dict[str, list[Any]]:
+def _start(case: setting.Setting) -> dict[Any, float]:
+    """Where solvers begin: consumption at the first equilibrium known, else so little that everybody has a surplus."""
+    found = equilibria.solve(case.game).equilibria
+    if found:
+        return dict(zip(case.users, case.everybody(found[0].x), strict=True))
+    wish = case.b / (2 * case.a)
+    low = case.b[case.served].min() if case.served.any() else 0.0
+    share = min(0.25, case.price.total(HALF * low) / float(wish.sum())) or 0.25
+    return dict(zip(case.users, share * wish, strict=True))
+
+
+def _members(case: setting.Setting, first: dict[Any, float]) -> dict[str, list[Any]]:
     """The users of each aggregator that enter the model: those served, and for 0 < alpha < 1 those that buy at the
     first equilibrium known."""
-    enter = case.served.copy()
     choosy = (case.alpha > 0) & (case.alpha < 1)
-    if choosy.any():
-        found = equilibria.solve(case.game).equilibria
-        if found:
-            enter &= ~choosy[case.owner] | (case.everybody(found[0].x) > 0)
     members: dict[str, list[Any]] = {}
-    for k in np.flatnonzero(enter):
-        members.setdefault(case.names[case.owner[k]], []).append(case.users[k])
+    for k in np.flatnonzero(case.served):
+        if first[case.users[k]] > 0 or not choosy[case.owner[k]]:
+            members.setdefault(case.names[case.owner[k]], []).append(case.users[k])
     return members
 
 
@@ -78,21 +86,13 @@ def _logarithmic(case: setting.Setting, name: str) -> bool:
     return bool(case.alpha[j] > 0 and np.count_nonzero(case.served & (case.owner == j)) > 1)
 
 
-def _purchases(block: Any, users: list[Any], case: setting.Setting, logarithmic: bool) -> None:
-    """x, as Vars or as exp of Vars; the start is small enough for everybody to have a surplus."""
-    first = _start(case)
+def _purchases(block: Any, users: list[Any], first: dict[Any, float], logarithmic: bool) -> None:
+    """x, as Vars or as exp of Vars."""
     if logarithmic:
         block.u = pyo.Var(users, initialize=lambda b, *key: np.log(first[key]))
         block.x = pyo.Expression(users, rule=lambda b, *key: pyo.exp(b.u[key]))
     else:
         block.x = pyo.Var(users, within=pyo.NonNegativeReals, initialize=lambda b, *key: first[key])
-
-
-def _start(case: setting.Setting) -> dict[Any, float]:
-    wish = case.b / (2 * case.a)
-    low = case.b[case.served].min() if case.served.any() else 0.0
-    share = min(0.25, case.price.total(HALF * low) / float(wish.sum())) or 0.25
-    return dict(zip(case.users, share * wish, strict=True))
 
 
 def _payoff(model: Any, block: Any, case: setting.Setting, name: str) -> None:

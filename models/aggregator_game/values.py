@@ -14,6 +14,8 @@ from . import setting
 LISTED = 2000
 """Up to so many users each has rows of its own in ``values``; the table ``users`` has them all."""
 
+COMPARED = ("average surplus", "average consumption", "smallest surplus", "Gini of surplus")
+
 
 def consumption(solved: Any) -> tuple[setting.Setting, np.ndarray, float]:
     """(setting, consumption of every user [MWh], total [MWh]) from the model, or from the market's own answer."""
@@ -98,7 +100,8 @@ def tables(solved: Sequence[Any]) -> Mapping[str, pd.DataFrame]:
         case, x, total = consumption(one)
         price = case.price.at(total)[0]
         surplus, name = surpluses(case, x, price), one.alternative.name
-        found = {f"{what} [{unit}]": value for what, (value, unit) in measures(x, surplus).items()}
+        told = measures(x, surplus)
+        found = {f"{what} [{told[what][1]}]": told[what][0] for what in COMPARED}
         rows.append({"alternative": name, "total [MWh]": total, "price [EUR/MWh]": price, **found})
         if len(x) > LISTED:
             frame = case.users.to_frame(index=False)
