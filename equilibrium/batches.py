@@ -20,8 +20,8 @@ from .certificate import CERTIFIED, RULE, UNCERTIFIED, Answer, certify
 from .curvature import curvatures, monotone
 from .data import trace
 from .errors import Infeasible, Refused, SolverMissing
-from .measures import Measures, measure
 from .mcp import MixedComplementarity
+from .measures import Measures, measure
 from .parametric import Parametric, Values, derive_all, held
 from .players import find_game
 from .scenarios import NotVectorised, Scenarios, Tape
@@ -158,7 +158,9 @@ class _Answers:
     def __init__(self, model: pyo.ConcreteModel, params: Values, count: int) -> None:
         self.model, self.params, self.count = model, params, count
         self.told: dict[str, Any] = {
-            name: np.full(count, np.nan) if name in ("residual", "regret", "distance") else np.full(count, "", dtype=object)
+            name: np.full(count, np.nan)
+            if name in ("residual", "regret", "distance")
+            else np.full(count, "", dtype=object)
             for name in COLUMNS
         }
         self.variables = [

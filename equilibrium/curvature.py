@@ -55,7 +55,9 @@ def curvatures(group: Parametric) -> list[Curvature]:
     ]
 
 
-def _curvature(group: Parametric, i: np.ndarray, j: np.ndarray, entries: np.ndarray, size: int, varies: bool) -> Curvature:
+def _curvature(
+    group: Parametric, i: np.ndarray, j: np.ndarray, entries: np.ndarray, size: int, varies: bool
+) -> Curvature:
     data = group.matrix.base[entries][:, None]
     if varies:
         inside = np.isin(group.matrix.at, entries)

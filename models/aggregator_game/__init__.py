@@ -34,9 +34,7 @@ FAIRNESS = "0 (total surplus), 1 (proportional), inf (max-min) or any number bet
 
 PARAMETERS = {
     "price_intercept": Column("EUR/MWh", "price if nobody buys", "p0", default=0.0),
-    "price_slope": Column(
-        "EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True
-    ),
+    "price_slope": Column("EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True),
     "price_exponent": Column("1", "convexity of the price: 1 linear", "k", minimum=1, default=1.0),
 }
 AGGREGATORS = Table(

@@ -51,9 +51,7 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     for name, users in members.items():
         _purchases(model.aggregator[name], users, first, _logarithmic(case, name))
     model.total = pyo.Expression(expr=sum(sum(block.x[:, :]) for block in model.aggregator.values()))
-    model.price = pyo.Expression(
-        expr=model.price_intercept + model.price_slope * model.total**model.price_exponent
-    )
+    model.price = pyo.Expression(expr=model.price_intercept + model.price_slope * model.total**model.price_exponent)
     for name in members:
         _payoff(model, model.aggregator[name], case, name)
     return model

@@ -107,7 +107,9 @@ OWNERS_TABLE = Table(
     "who invests, where owners differ",
     ("owner",),
     {
-        "kind": Column("", "what an owner maximises: its profit, or welfare", kind=str, choices=("merchant", "welfare")),
+        "kind": Column(
+            "", "what an owner maximises: its profit, or welfare", kind=str, choices=("merchant", "welfare")
+        ),
         "source": SOURCE,
     },
     optional=True,
