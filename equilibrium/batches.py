@@ -178,7 +178,7 @@ class _Answers:
         """z (columns, scenarios)."""
         columns = [k for k, component in enumerate(mcp.components) if not isinstance(component, tuple)]
         rows = [self.row[id(mcp.components[k])] for k in columns]
-        self.values[np.ix_(rows, scenarios)] = z[columns]
+        self.values[np.ix_(np.array(rows, dtype=int), scenarios)] = z[columns]
 
     def batch(self) -> Batch:
         table = pd.DataFrame(self.told)
@@ -221,7 +221,7 @@ def _together(group: Parametric, params: Values, answers: _Answers) -> dict[int,
         unique=np.where(one[good], "unique", NOT_PROVED),
     )
     bad = np.flatnonzero(~found.passed)
-    return {int(group.which[k]): _fails(found, k) for k in bad}
+    return {int(group.which[k]): _fails(found, k) for k in bad.tolist()}
 
 
 def _problems(group: Parametric) -> batched.Problems:
