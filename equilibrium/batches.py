@@ -20,8 +20,8 @@ from .certificate import CERTIFIED, RULE, UNCERTIFIED, Answer, certify
 from .curvature import curvatures, monotone
 from .data import trace
 from .errors import Infeasible, Refused, SolverMissing
-from .measures import Measures, measure
 from .mcp import MixedComplementarity
+from .measures import Measures, measure
 from .parametric import Parametric, Values, derive_all, held
 from .players import find_game
 from .scenarios import NotVectorised, Scenarios, Tape
@@ -158,7 +158,9 @@ class _Answers:
     def __init__(self, model: pyo.ConcreteModel, params: Values, count: int) -> None:
         self.model, self.params, self.count = model, params, count
         self.told: dict[str, Any] = {
-            name: np.full(count, np.nan) if name in ("residual", "regret", "distance") else np.full(count, "", dtype=object)
+            name: np.full(count, np.nan)
+            if name in ("residual", "regret", "distance")
+            else np.full(count, "", dtype=object)
             for name in COLUMNS
         }
         self.variables = [
@@ -176,7 +178,7 @@ class _Answers:
         """z (columns, scenarios)."""
         columns = [k for k, component in enumerate(mcp.components) if not isinstance(component, tuple)]
         rows = [self.row[id(mcp.components[k])] for k in columns]
-        self.values[np.ix_(rows, scenarios)] = z[columns]
+        self.values[np.ix_(np.array(rows, dtype=int), scenarios)] = z[columns]
 
     def batch(self) -> Batch:
         table = pd.DataFrame(self.told)
@@ -219,7 +221,7 @@ def _together(group: Parametric, params: Values, answers: _Answers) -> dict[int,
         unique=np.where(one[good], "unique", NOT_PROVED),
     )
     bad = np.flatnonzero(~found.passed)
-    return {int(group.which[k]): _fails(found, k) for k in bad}
+    return {int(group.which[k]): _fails(found, int(k)) for k in bad}
 
 
 def _problems(group: Parametric) -> batched.Problems:

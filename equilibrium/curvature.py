@@ -55,7 +55,9 @@ def curvatures(group: Parametric) -> list[Curvature]:
     ]
 
 
-def _curvature(group: Parametric, i: np.ndarray, j: np.ndarray, entries: np.ndarray, size: int, varies: bool) -> Curvature:
+def _curvature(
+    group: Parametric, i: np.ndarray, j: np.ndarray, entries: np.ndarray, size: int, varies: bool
+) -> Curvature:
     data = group.matrix.base[entries][:, None]
     if varies:
         inside = np.isin(group.matrix.at, entries)
@@ -65,7 +67,7 @@ def _curvature(group: Parametric, i: np.ndarray, j: np.ndarray, entries: np.ndar
     diagonal[i[i == j]] = data[i == j]
     if (i == j).all():
         convex, positive = (diagonal >= 0).all(axis=0), (diagonal > 0).all(axis=0)
-        return Curvature(convex, np.where(positive, 1.0, 0.0), diagonal)
+        return Curvature(np.asarray(convex), np.where(positive, 1.0, 0.0), diagonal)
     if size > BLOCK:
         return Curvature(np.zeros(data.shape[1], dtype=bool), np.zeros(data.shape[1]), diagonal)
     convex, lowest = np.zeros(data.shape[1], dtype=bool), np.zeros(data.shape[1])

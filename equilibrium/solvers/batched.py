@@ -97,7 +97,7 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (stored entries of M, scenarios or 1), q, lower, upper (n, scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios)."""
 
     shape: Shape
     data: np.ndarray
@@ -203,7 +203,7 @@ def _solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The entries of M + diagonal for ``Elimination``, rows and columns that are not kept replaced by the identity's."""
+    """The entries of M + diagonal for ``Elimination``, rows and columns not kept replaced by the identity's."""
     shape = scaled.shape
     entries = np.zeros((shape.order.entries, keep.shape[1]))
     both = keep[shape.rows] & keep[shape.columns]
@@ -301,21 +301,23 @@ class _Inside:
         return _Inside(*(x[:, chosen] for x in (self.y, self.a, self.b, self.v, self.w)))
 
 
-def interior(
-    scaled: Problems, steps: int = 40, tolerance: float = 1e-7
-) -> tuple[np.ndarray, np.ndarray]:
+def interior(scaled: Problems, steps: int = 40, tolerance: float = 1e-7) -> tuple[np.ndarray, np.ndarray]:
     """(y, multipliers of the lower less those of the upper bounds) near solutions of monotone problems."""
     at = _inside(scaled)
     best_y, best_slack = at.y.copy(), at.v - at.w
     alive = np.arange(scaled.count)
     fixed = scaled.lower == scaled.upper
     for _ in range(steps):
-        pairs = np.maximum((scaled.shape.has_lower[:, None] & ~fixed).sum(0) + (scaled.shape.has_upper[:, None] & ~fixed).sum(0), 1)
+        pairs = np.maximum(
+            (scaled.shape.has_lower[:, None] & ~fixed).sum(0) + (scaled.shape.has_upper[:, None] & ~fixed).sum(0), 1
+        )
         gap = ((at.a * at.v).sum(axis=0) + (at.b * at.w).sum(axis=0)) / pairs
         F = scaled.F(at.y)
         off = np.where(fixed, 0.0, F - at.v + at.w)
         best_y[:, alive], best_slack[:, alive] = at.y, np.where(fixed, F, at.v - at.w)
-        unsettled = np.maximum(np.where(at.v > 0, np.minimum(at.a, at.v), 0.0), np.where(at.w > 0, np.minimum(at.b, at.w), 0.0))
+        unsettled = np.maximum(
+            np.where(at.v > 0, np.minimum(at.a, at.v), 0.0), np.where(at.w > 0, np.minimum(at.b, at.w), 0.0)
+        )
         error = np.maximum(np.abs(off), unsettled).max(axis=0, initial=0.0)
         on = (error > tolerance) & np.isfinite(error)
         if not on.any():
@@ -356,7 +358,9 @@ def _advance(
     move = factor.solve(np.where(fixed, 0.0, -F))
     dv, dw = -v - per_a * move, -w + per_b * move
     length = _length(at, move, dv, dw)
-    reached = ((a + length * move) * (v + length * dv) * (v > 0) + (b - length * move) * (w + length * dw) * (w > 0)).sum(axis=0) / pairs
+    reached = (
+        (a + length * move) * (v + length * dv) * (v > 0) + (b - length * move) * (w + length * dw) * (w > 0)
+    ).sum(axis=0) / pairs
     centre = gap * np.clip(reached / np.maximum(gap, 1e-300), 0.0, 1.0) ** 3
     aim_v = np.where(v > 0, (centre - move * dv) / a - v, 0.0)
     aim_w = np.where(w > 0, (centre + move * dw) / b - w, 0.0)
