@@ -221,7 +221,7 @@ def _together(group: Parametric, params: Values, answers: _Answers) -> dict[int,
         unique=np.where(one[good], "unique", NOT_PROVED),
     )
     bad = np.flatnonzero(~found.passed)
-    return {int(group.which[k]): _fails(found, k) for k in bad.tolist()}
+    return {int(group.which[k]): _fails(found, int(k)) for k in bad}
 
 
 def _problems(group: Parametric) -> batched.Problems:

@@ -112,7 +112,7 @@ def affine(game: Game) -> MixedComplementarity:
 
 
 def collect(game: Game, reader: Reader) -> tuple[Layout, Entries]:
-    """Columns and coefficients of the joint conditions, in the numbers that ``reader`` reads; raises as ``affine``."""
+    """Columns and coefficients of the joint conditions, with the numbers of ``reader``. Raises as ``affine``."""
     rows = {id(c): reader.read(c.body, c.name) for p in game.players for c in p.constraints}
     layout = lay_out(game, {key: repn for key, repn in rows.items() if not repn.quadratic})
     entries = Entries(reader.numbers)
@@ -258,8 +258,8 @@ class Entries:
         """(rows, columns, values)."""
         values = np.fromiter(self.values, self.numbers, len(self.values))
         single = (np.array(self.rows, dtype=int), np.array(self.columns, dtype=int), values)
-        parts = list(zip(*self.blocks, single, strict=True))
-        return np.concatenate(parts[0]), np.concatenate(parts[1]), np.concatenate(parts[2])
+        all_rows, all_columns, all_values = zip(*self.blocks, single, strict=True)
+        return np.concatenate(all_rows), np.concatenate(all_columns), np.concatenate(all_values)
 
 
 def _stationarity(player: Player, reader: Reader, layout: Layout, entries: Entries) -> None:

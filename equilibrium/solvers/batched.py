@@ -97,8 +97,7 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (stored entries of M; scenarios or 1), q, lower and upper (n,
-    scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios)."""
 
     shape: Shape
     data: np.ndarray
@@ -204,7 +203,7 @@ def _solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The entries of M + diagonal for ``Elimination``, rows and columns that are not kept those of the identity."""
+    """The entries of M + diagonal for ``Elimination``, rows and columns not kept replaced by the identity's."""
     shape = scaled.shape
     entries = np.zeros((shape.order.entries, keep.shape[1]))
     both = keep[shape.rows] & keep[shape.columns]
