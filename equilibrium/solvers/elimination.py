@@ -119,7 +119,7 @@ class Elimination:
                 entries[level.targets] -= level.into_targets @ (below[level.first] * beside[level.second])
             steps.append((pivot, below, beside))
         r = len(self.core)
-        core = np.ascontiguousarray(entries[self.core_entries].T).reshape(-1, r, r)
+        core = np.ascontiguousarray(entries[self.core_entries].T).reshape(entries.shape[1], r, r)
         return Factor(self, steps, inverses(core))
 
 
