@@ -1,7 +1,8 @@
 """Anderson acceleration: where rounds x -> G(x) approach their fixed point at a steady rate, the next start is taken
 from what the last rounds have in common.
 
-    y = G(x_k) - sum_j gamma_j (G(x_(j+1)) - G(x_j)),   gamma minimising |r_k - sum_j gamma_j (r_(j+1) - r_j)|,  r = G(x) - x
+    y = G(x_k) - sum_j gamma_j (G(x_(j+1)) - G(x_j)),
+    gamma minimising |r_k - sum_j gamma_j (r_(j+1) - r_j)|,   r = G(x) - x
 
 On a piece where G is affine with few distinct rates this hits the fixed point in about as many rounds as there are
 rates (Walker and Ni 2011, Anderson acceleration for fixed-point iterations). It proposes starts only: what is accepted

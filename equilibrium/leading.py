@@ -1,8 +1,9 @@
 """Leaders over followers: every leader's best decision given the other leaders', and the certificate of the answer.
 
 With several leaders each in turn decides again, with the others' decisions held and all followers reacting, until
-nobody moves or an earlier profile returns; rounds that approach a profile at a steady rate are accelerated. The certificate looks at the model as it was stated: the followers' answer
-is certified like any game; a leader's payoff is evaluated by Pyomo, compared with the best decision known and with
+nobody moves or an earlier profile returns; rounds that approach a profile at a steady rate are accelerated. The
+certificate looks at the model as it was stated: the followers' answer is certified like any game; a leader's payoff
+is evaluated by Pyomo, compared with the best decision known and with
 seeded deviations after which the followers are solved again; its stationarity is computed from the problem's own
 arrays.
 """
@@ -160,7 +161,7 @@ def _turns(
 
 
 def _allowed(hierarchy: Hierarchy, reaction: MixedComplementarity, x: np.ndarray) -> bool:
-    """Whether every leader's bounds and its limits on its own decisions hold at x (moved onto bounds it just misses)."""
+    """Whether every leader's bounds and its limits on its own decisions hold at x (moved onto bounds just missed)."""
     for which, own in enumerate(hierarchy.parts):
         problem = leader_problem(hierarchy, which, x, reaction)
         inside = np.clip(x[own], problem.lower, problem.upper)

@@ -119,7 +119,10 @@ def warnings(model: Any) -> list[str]:
             largest = max(pyo.value(decided.charge[t]) + pyo.value(decided.discharge[t]) for t in model.period)
             for t in model.period:
                 if min(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) > 1e-6 * largest:
-                    found.append(f"owner {i} charges and discharges at once in {t}: no such schedule can be operated; modes=exclusive excludes it")
+                    found.append(
+                        f"owner {i} charges and discharges at once in {t}: no such schedule can be operated; "
+                        "modes=exclusive excludes it"
+                    )
     return found
 
 

@@ -58,9 +58,7 @@ def _exclude(model: pyo.ConcreteModel, block: Any) -> None:
         raise Refused("exclusive modes need a largest power (storage.power_limit): it is what a mode switches off")
     block.mode = pyo.Var(model.period, within=pyo.Binary)
     most = model.power_limit
-    block.charges = pyo.Constraint(
-        model.period, rule=lambda b, t: b.charge[t] <= model.charge_limit * most * b.mode[t]
-    )
+    block.charges = pyo.Constraint(model.period, rule=lambda b, t: b.charge[t] <= model.charge_limit * most * b.mode[t])
     block.discharges = pyo.Constraint(model.period, rule=lambda b, t: b.discharge[t] <= most * (1 - b.mode[t]))
 
 

@@ -55,7 +55,7 @@ def test_an_uncertified_row_is_exit_code_one() -> None:
     ("words", "message"),
     [
         (["--study", "peek"], "did you mean 'peak'"),
-        (["--study", "peak", "--only", "passive"], "says nothing to a study"),
+        (["--study", "peak", "--only", "passive"], "says nothing to this study"),
         (["--study", "peak", "--set", "parameters.flexible_energy=much"], "flexible_energy"),
     ],
 )
