@@ -4,6 +4,7 @@ the hours with and without storage."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def _shade(axis: Axes, points: pd.DataFrame, named: bool) -> None:
     """A background for each regime, with its name at the top of the axis."""
     numbers = (points["regime"] != points["regime"].shift()).cumsum()
     regimes = [part for _, part in points.groupby(numbers)]
-    ends = [part["use"].iloc[0] for part in regimes[1:]] + [points["use"].iloc[-1]]
+    ends = [(a["use"].iloc[-1] + b["use"].iloc[0]) / 2 for a, b in pairwise(regimes)] + [points["use"].iloc[-1]]
     start = 0.0
     for k, (part, end) in enumerate(zip(regimes, ends, strict=True)):
         if len(regimes) > 1:
@@ -134,11 +135,12 @@ def size(one: Any, points: pd.DataFrame) -> Figure:
         at = _fully_used(one.data, s.merchant())["profit"]
         profit.plot([s.merchant()], [at], "x", color=PINK, label="printed formula")
     profit.axhline(0.0, color=GREY, linewidth=0.6)
-    profit.set_ylabel("merchant's profit [kEUR]")
-    profit.legend(frameon=False, loc="lower left")
+    money = one.data.units["storage.power_cost"].partition("/")[0]
+    profit.set_ylabel(f"merchant's profit [{money}]")
+    profit.legend(frameon=False, loc="lower right")
     welfare.plot(points["use"], points["welfare"], color=GREEN)
     welfare.plot([best], [one.value("welfare")], "o", color=ORANGE)
-    welfare.set_ylabel("welfare [kEUR]")
+    welfare.set_ylabel(f"welfare [{money}]")
     welfare.set_xlabel("size, fully used [GWh discharged]")
     return figure
 
@@ -157,12 +159,20 @@ def spread(one: Any, points: pd.DataFrame, solved: Sequence[Any]) -> Figure:
         at = pyo.value(other.model.price[second] - ratio * other.model.price[first])
         shape, colour = marks[structure]
         used = other.value("discharged energy", "owner=1")
-        axis.plot([used], [at], shape, color=colour, label=other.alternative.name, clip_on=False, zorder=3)
+        axis.plot(
+            [used],
+            [at],
+            shape,
+            color=colour,
+            label=other.alternative.name + (" (no market power)" if structure == "planner" else ""),
+            clip_on=False,
+            zorder=3,
+        )
     cost = float(one.data.tables["storage"]["quadratic_cost"].iloc[0])
     axis.plot(points["use"], cost * points["use"], color=GREY, linestyle=":", label="marginal cost of size")
     axis.axhline(0.0, color=GREY, linewidth=0.6)
     axis.set_xlabel("use [GWh discharged]")
-    axis.set_ylabel("p2 - F p1 [EUR/MWh]")
+    axis.set_ylabel(f"p2 - F p1 [{one.data.units['periods.intercept']}]")
     axis.legend(frameon=False)
     return figure
 
@@ -219,7 +229,7 @@ def hours(schedules: Sequence[Any]) -> Figure:
             }
         ).sum(axis=1)
         level.plot(steps, stored, color=colour)
-    price.set_ylabel("price [EUR/MWh]")
+    price.set_ylabel(f"price [{schedules[0].data.units['periods.intercept']}]")
     output.set_ylabel("output of firms [GWh]")
     level.set_ylabel("stored at the end [GWh]")
     level.set_ylim(bottom=0)
