@@ -24,9 +24,9 @@ from math import inf
 from typing import Any
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, figures, schedule, setting, summary, theory, two_period
+from . import accounts, figures, schedule, setting, study, summary, theory, two_period
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 OWNERS = Column("", "number of identical owners", "M", kind=int, minimum=1, maximum=50, default=1)
@@ -213,4 +213,11 @@ market = Market(
     check=check,
     summary=summary.tables,
     figures=figures.draw,
+    studies={
+        "critical_numbers": Study(
+            "From how many firms on is a merchant's storage too large, harmful, not worth building? (two periods)",
+            study.critical_numbers,
+            study.draw,
+        )
+    },
 )
