@@ -135,7 +135,8 @@ def solve(
     the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
     optimum. ties: 'optimistic' or 'pessimistic', how followers with several answers break ties, seen from the leader.
     every: look long for further equilibria (small affine problems are searched anyway), also where players are not
-    concave. near: the Vars hold what should be an answer; begin with the multipliers that fit it. Where it is proved that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
+    concave. near: the Vars hold what should be an answer; begin with the multipliers that fit it. Where it is proved
+    that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
     (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)

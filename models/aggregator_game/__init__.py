@@ -14,7 +14,8 @@ y_j purchase of aggregator j, Y total, p(Y) = p0 + c Y^k price (c > 0, k >= 1).
 consumption, one period.
 
 **Source.** J. Li, M. Motoki, B. Zhang, "Strategic and Fair Aggregator Interactions in Energy Markets: Multi-agent
-Dynamics and Quasiconcave Games". Its claims that had to be corrected: ``docs/markets/aggregator_game.md``.
+Dynamics and Quasiconcave Games". Its claims that an equilibrium exists and is unique fail in stated instances, which
+``tests/markets/test_aggregators_fast.py`` holds.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ FAIRNESS = "0 (total surplus), 1 (proportional), inf (max-min) or any number bet
 
 PARAMETERS = {
     "price_intercept": Column("EUR/MWh", "price if nobody buys", "p0", default=0.0),
-    "price_slope": Column(
-        "EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True
-    ),
+    "price_slope": Column("EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True),
     "price_exponent": Column("1", "convexity of the price: 1 linear", "k", minimum=1, default=1.0),
 }
 AGGREGATORS = Table(
