@@ -150,8 +150,8 @@ def solve(
     optimum. ties: 'optimistic' or 'pessimistic', how followers with several answers break ties, seen from the leader.
     every: look long for further equilibria (small affine problems are searched anyway), also where players are not
     concave. near: the Vars hold what should be an answer; begin with the multipliers that fit it. Where it is proved
-    that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused (the model cannot be
-    treated as stated), Infeasible, SolverMissing, DataError (no such route).
+    that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
+    (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)
     with PauseGC():  # large expressions are millions of small objects, none of them garbage

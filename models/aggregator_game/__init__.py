@@ -14,7 +14,8 @@ y_j purchase of aggregator j, Y total, p(Y) = p0 + c Y^k price (c > 0, k >= 1).
 consumption, one period.
 
 **Source.** J. Li, M. Motoki, B. Zhang, "Strategic and Fair Aggregator Interactions in Energy Markets: Multi-agent
-Dynamics and Quasiconcave Games". Its claims that had to be corrected: ``docs/markets/aggregator_game.md``.
+Dynamics and Quasiconcave Games". Its claims that an equilibrium exists and is unique fail in stated instances, which
+``tests/markets/test_aggregators_fast.py`` holds.
 """
 
 from __future__ import annotations

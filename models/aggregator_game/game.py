@@ -129,8 +129,8 @@ class Game:
 
 
 def slope_bound(alpha: float) -> float | None:
-    """The supremum of r_j'(Y) over all users that are served: t^2 with t = (r-1)/(r+1), r = sqrt(2 alpha - 1) for
-    alpha > 1, zero for alpha in {0} and [1/2, 1], 1 for max-min; none for 0 < alpha < 1/2 (see the market's page)."""
+    """An upper bound of r_j'(Y) over all users that are served: t^2 with t = (r-1)/(r+1), r = sqrt(2 alpha - 1) for
+    alpha > 1, zero for alpha in {0} and [1/2, 1], 1 for max-min; none for 0 < alpha < 1/2."""
     if alpha == 0 or 0.5 <= alpha <= 1:
         return 0.0
     if alpha < 0.5:

@@ -4,9 +4,9 @@ An aggregator with alpha >= 1 (or max-min) values a user without surplus at minu
 counts), so it can only play for users with b above the price. Three rules say for whom it plays:
 
 * literal: for all of them. There may be no equilibrium with finite payoffs; then that is the answer.
-* filtered: for those who would buy something if there were no aggregators. An equilibrium then exists (proof on the
-  market's page: aggregated users buy less than alone at the same price, so the price does not pass that of the game
-  without aggregators).
+* filtered: for those who would buy something if there were no aggregators. An equilibrium then exists: each
+  term (1/g - 1)/(2a) of an aggregator's condition is at most 1/p', its value for a user alone, so aggregated users buy
+  no more than alone at the same price, and the price does not pass that of the game without aggregators.
 * maximal: the fewest users, those with the lowest b, are left out for an equilibrium with finite payoffs to exist.
 
 Users who are left out buy nothing. Objectives over "users active after the decision" are no option: for alpha >= 1

@@ -4,12 +4,12 @@
     Phi_alpha = sum s^(1-alpha)/(1-alpha);  sum ln s for alpha = 1;  min s for max-min;   Y = all users' x
 
 The price is an Expression of everybody's purchases, so each aggregator knows that it moves it: with a Var for the price
-and a clearing row outside, all would be price takers (reference case R1 at alpha = 0: 3 MWh in the place of 2.25).
+and a clearing row outside, all would be price takers (case textbook_r1 at alpha = 0: 3 MWh, not 2.25).
 
 How it is written, by alpha:
 
-* alpha = 0 and single users: Vars x, payoff sum s. A user with b below the price plus the multiplier buys nothing; s
-  >= 0 then holds by itself and is left out. With a linear price the game has a potential. (A single user plays alike
+* alpha = 0 and single users: Vars x, payoff sum s. A user with b below the price plus the multiplier buys nothing;
+  s >= 0 then holds by itself and is left out. With a linear price the game has a potential. (A single user plays alike
   whatever its alpha.)
 * alpha >= 1: Vars u = ln x. Each ln s_i = u_i + ln(b_i - p - a_i x_i) is concave in u, so the problem is convex.
 * max-min: the same, with a Var for ln t and ln t <= ln s_i.
