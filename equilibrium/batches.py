@@ -180,7 +180,7 @@ class Answers:
         self.which, self.z = scenarios, z
         columns = [k for k, component in enumerate(mcp.components) if not isinstance(component, tuple)]
         rows = [self.row[id(mcp.components[k])] for k in columns]
-        self.values[np.ix_(rows, scenarios)] = z[columns]
+        self.values[np.ix_(np.array(rows, dtype=int), scenarios)] = z[columns]
 
     def batch(self) -> Batch:
         table = pd.DataFrame(self.told)
@@ -223,7 +223,7 @@ def together(group: Parametric, params: Values, answers: Answers) -> dict[int, s
         unique=np.where(one[good], "unique", NOT_PROVED),
     )
     bad = np.flatnonzero(~found.passed)
-    return {int(group.which[k]): _fails(found, k) for k in bad}
+    return {int(group.which[k]): _fails(found, int(k)) for k in bad}
 
 
 def _problems(group: Parametric) -> batched.Problems:

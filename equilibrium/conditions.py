@@ -112,17 +112,18 @@ def affine(game: Game) -> MixedComplementarity:
 
 
 def collect(game: Game, reader: Reader) -> tuple[Layout, Entries]:
-    """Columns and coefficients of the joint conditions, with the numbers that ``reader`` reads. Raises as ``affine``."""
+    """Columns and coefficients of the joint conditions, with the numbers of ``reader``. Raises as ``affine``."""
     rows = {id(c): reader.read(c.body, c.name) for p in game.players for c in p.constraints}
     layout = lay_out(game, {key: repn for key, repn in rows.items() if not repn.quadratic})
     entries = Entries(reader.numbers)
     for player in game.players:
         _stationarity(player, reader, layout, entries)
+        own = {id(v) for v in player.decisions}
         for row in player.constraints:
             repn = rows[id(row)]
             if repn.quadratic:
                 raise NotAffine(row.name)
-            _own_row(player, row, repn, layout, entries)
+            _own_row(player, own, row, repn, layout, entries)
     for shared in game.shared:
         _shared_row(game, shared, reader, layout, entries)
     for pair in game.pairs:
@@ -257,8 +258,8 @@ class Entries:
         """(rows, columns, values)."""
         values = np.fromiter(self.values, self.numbers, len(self.values))
         single = (np.array(self.rows, dtype=int), np.array(self.columns, dtype=int), values)
-        rows, columns, values = zip(*self.blocks, single, strict=True)
-        return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+        all_rows, all_columns, all_values = zip(*self.blocks, single, strict=True)
+        return np.concatenate(all_rows), np.concatenate(all_columns), np.concatenate(all_values)
 
 
 def _stationarity(player: Player, reader: Reader, layout: Layout, entries: Entries) -> None:
@@ -288,8 +289,9 @@ def _fill(
     entries.constant[target] += sign * (repn.constant - limit)
 
 
-def _own_row(player: Player, row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: Entries) -> None:
-    own = {id(v) for v in player.decisions}
+def _own_row(
+    player: Player, own: set[int], row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: Entries
+) -> None:
     mine = [vid for vid in repn.linear if vid in own]
     for side, sign, limit in sides(row):
         column = layout.multiplier.get((id(row), side))

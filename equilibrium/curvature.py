@@ -67,7 +67,7 @@ def _curvature(
     diagonal[i[i == j]] = data[i == j]
     if (i == j).all():
         convex, positive = (diagonal >= 0).all(axis=0), (diagonal > 0).all(axis=0)
-        return Curvature(convex, np.where(positive, 1.0, 0.0), diagonal)
+        return Curvature(np.asarray(convex), np.where(positive, 1.0, 0.0), diagonal)
     if size > BLOCK:
         return Curvature(np.zeros(data.shape[1], dtype=bool), np.zeros(data.shape[1]), diagonal)
     convex, lowest = np.zeros(data.shape[1], dtype=bool), np.zeros(data.shape[1])

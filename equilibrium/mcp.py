@@ -258,7 +258,8 @@ class MixedComplementarity:
         rows = sp.csr_array(self.matrix[columns])
         i, j = np.repeat(np.arange(len(columns)), np.diff(rows.indptr)), rows.indices
         own = self.player[columns[i]] == self.player[j]
-        held = np.bincount(i[~own], rows.data[~own] * z[j[~own]], minlength=len(columns))
+        given = rows.data[~own] * z[j[~own]]
+        held, terms = (np.bincount(i[~own], amount, minlength=len(columns)) for amount in (given, np.abs(given)))
         matrix = sp.csr_array((rows.data[own], (i[own], place[j[own]])), shape=(len(columns), len(columns)))
         parts = MixedComplementarity(
             self.names.of(columns),
@@ -270,5 +271,6 @@ class MixedComplementarity:
             matrix,
             self.vector[columns] + held,
             start=None if self.start is None else self.start[columns],
+            terms=np.abs(self.vector[columns]) + terms,
         )
         return parts, columns

@@ -233,7 +233,8 @@ def _assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) 
 
 def stacked(size: int, terms: Any, count: int) -> Stacked:
     """The sums of (position, number) by position."""
-    base, varying = np.zeros(size), {}
+    base = np.zeros(size)
+    varying: dict[int, np.ndarray] = {}
     for k, value in terms:
         if isinstance(value, Scenarios):
             varying[k] = varying[k] + value.values if k in varying else value.values

@@ -16,17 +16,13 @@ import scipy.sparse as sp
 
 from ..mcp import DECISION, MixedComplementarity
 from .elimination import Elimination, Factor
-from .settle import balance
+from .settle import SHIFT, balance
 
 NUMBERS = 600_000
 """How many numbers of one kind are worked on at a time: a few megabytes, so that they stay in fast memory."""
 
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
-
-SHIFT = 3e-6
-"""The multiple of the identity that makes every pivot safe. Elimination without choice of pivots loses eps / SHIFT^2,
-refinement has to take out a part SHIFT: the third root of eps makes both small."""
 
 START, INTERIOR = 1, 2
 """How a scenario was solved: by Newton from the common start, or from its own interior point; 0: it was not."""
@@ -101,7 +97,7 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (stored entries of M, scenarios or 1), q, lower, upper (n, scenarios).
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios).
 
     tangent: M z + q is the tangent of something curved, so that q is no term of it.
     """
@@ -210,7 +206,7 @@ def _solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """The entries of M + diagonal for ``Elimination``, rows and columns that are not kept replaced by the identity's."""
+    """The entries of M + diagonal for ``Elimination``, rows and columns not kept replaced by the identity's."""
     shape = scaled.shape
     entries = np.zeros((shape.order.entries, keep.shape[1]))
     both = keep[shape.rows] & keep[shape.columns]
