@@ -22,7 +22,7 @@ from .compiled import Programme
 from .formulations import complementarity
 from .kkt import Symbolic, nonlinear, orient, symbolic
 from .mcp import MixedComplementarity
-from .parametric import Stacked, Values, VectorReader, held, stacked
+from .parametric import Stacked, Values, VectorReader, held, some, stacked, unusual
 from .players import Game, find_game, finite_numbers
 from .scenarios import NotVectorised, Tape, typical
 from .solvers import batched, newton
@@ -35,22 +35,25 @@ STEPS, PATIENCE = 30, 8
 class Curved:
     """lower_s <= z <= upper_s _|_ F_s(z) for several scenarios s of one model.
 
-    mcp: names, kinds and owners, a pattern of derivatives. programme: the rows as they were derived, then
-    the stored derivatives; row k of the problem is ``sign[k]`` times number ``source[k]`` of them. start: an answer of the first scenario. which: the number
-    of each scenario among all asked for.
+    mcp: names, kinds and owners, a pattern of derivatives. programme: the rows as they were derived, then the stored
+    derivatives; row k of the problem is ``sign[k]`` times number ``source[k]`` of them. slopes: the derivatives as
+    expressions of ``variables`` by (row, column), as they are stored. start: an answer of the first scenario. which:
+    the number of each scenario among all asked for.
     """
 
     game: Game
     mcp: MixedComplementarity
     shape: batched.Shape
     programme: Programme
+    variables: list[VarData | None]
+    slopes: dict[tuple[int, int], Any]
     source: np.ndarray
     sign: np.ndarray
     lower: Stacked
     upper: Stacked
     which: np.ndarray
-    tape: Tape
     start: np.ndarray
+    absorbed: Sequence[tuple[Any, int, Any, str, Any]]
 
     @property
     def count(self) -> int:
@@ -66,51 +69,86 @@ class Curved:
         tangent = batched.Problems(self.shape, data, np.zeros_like(value), lower, upper, tangent=True)
         return replace(tangent, q=value - tangent.times(z))
 
+    def compile(self, expressions: Sequence[Any]) -> Programme:
+        """Some derivatives as a programme of their own, with this one's numbers."""
+        return self.programme.part(expressions)
 
-def derive_curved(model: Any, params: Values, which: np.ndarray) -> Curved:
-    """The nonlinear conditions of some scenarios, those that go astray marked on ``tape``. Raises NotVectorised where a
-    step needs a plain number, Refused where the model cannot be treated, SolverMissing without ASL.
+    def constant(self, expression: Any) -> bool:
+        """Whether an expression does not depend on the Vars."""
+        return self.programme.constant(expression)
+
+    def of(self, chosen: np.ndarray) -> Curved:
+        """The same for some scenarios (by their positions here)."""
+        absorbed = [
+            (row, column, some(coefficient, chosen), side, some(bound, chosen))
+            for row, column, coefficient, side, bound in self.absorbed
+        ]
+        return replace(
+            self,
+            programme=self.programme.of(chosen),
+            lower=self.lower.of(chosen),
+            upper=self.upper.of(chosen),
+            which=self.which[chosen],
+            absorbed=absorbed,
+        )
+
+
+def derive_curved(model: Any, params: Values, which: np.ndarray) -> tuple[Curved, np.ndarray]:
+    """(the nonlinear conditions of the scenarios that have the shape of most, which of them have not). Raises
+    NotVectorised where a step needs a plain number, Refused where the model cannot be treated, SolverMissing without
+    ASL.
 
     The Params of ``model`` keep the values they have.
     """
     with held(params, which[:1], Tape.of(1)), finite_numbers():
-        one = nonlinear(find_game(model))
-        start, outcome = newton.solve(one)
-        if not outcome.ok:
-            start, outcome = complementarity.solve(one)
-        if not outcome.ok:
-            raise NotVectorised(f"the first scenario was not solved: {outcome.message}")
+        one, start = _first(find_game(model))
     tape = Tape.of(len(which))
     with held(params, which, tape), finite_numbers():
         game = find_game(model)
         if len(game.stages) > 1:
             raise NotVectorised("some players move first")
         found = symbolic(game, lambda: VectorReader(tape))
-    n = len(found.layout.names)
-    if n != one.size or list(found.layout.names) != list(one.names):
-        raise NotVectorised("the shape of the conditions differs between scenarios")
-    entries = _differentiated(found.expressions, found.variables)
+        n = len(found.layout.names)
+        if n != one.size or list(found.layout.names) != list(one.names):
+            raise NotVectorised("the shape of the conditions differs between scenarios")
+        entries = _differentiated(found.expressions, found.variables)
+        source, sign = _orientation(game, found, entries, start, tape)
     lower, upper = (stacked(n, enumerate(limits), len(which)) for limits in (found.layout.lower, found.layout.upper))
-    source, sign = _orientation(game, found, entries, start, tape)
     place = np.argsort(source)
     slopes = dict(sorted(((int(place[i]), j), slope) for (i, j), slope in entries.items()))
     row, column = (np.array(list(slopes), dtype=int).reshape(-1, 2)).T
     jacobian = sp.csr_array(one.jacobian(start))
     pattern = sp.csr_array((np.asarray(jacobian[row, column]).ravel(), (row, column)), shape=(n, n))
     mcp = replace(one, matrix=pattern, vector=one.F(start) - pattern @ start, function=None, derivative=None, _made={})
-    return Curved(
+    programme = Programme([*found.expressions, *slopes.values()], found.variables)
+    curved = Curved(
         game,
         mcp,
         batched.Shape.of(mcp),
-        Programme([*found.expressions, *slopes.values()], found.variables),
+        programme,
+        found.variables,
+        slopes,
         source,
         sign,
         lower,
         upper,
         which,
-        tape,
         start,
+        found.layout.absorbed,
     )
+    tape.astray |= unusual((), (lower, upper), len(which))
+    return curved.of(np.flatnonzero(~tape.astray)), tape.astray
+
+
+def _first(game: Game) -> tuple[MixedComplementarity, np.ndarray]:
+    """(the conditions of one scenario, their solution). Raises NotVectorised where they were not solved."""
+    one = nonlinear(game)
+    start, outcome = newton.solve(one)
+    if not outcome.ok:
+        start, outcome = complementarity.solve(one)
+    if not outcome.ok:
+        raise NotVectorised(f"the first scenario was not solved: {outcome.message}")
+    return one, start
 
 
 def _orientation(

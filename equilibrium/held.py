@@ -14,8 +14,8 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from .batches import TOGETHER, Answers, together
-from .mcp import MixedComplementarity
-from .parametric import Parametric, Values, derive_all
+from .grouping import derive_all
+from .parametric import Values
 from .scenarios import NotVectorised, Scenarios, Tape
 from .tolerances import FEASIBLE
 
@@ -24,7 +24,9 @@ from .tolerances import FEASIBLE
 class Held:
     """What code may ask of a ``Solution``, for many scenarios: ``answer.game``, ``certificate.ok``, ``multipliers``.
 
-    ok: which scenarios were solved and certified together; verdict: theirs; unique: what is known of their decisions.
+    ok: which scenarios were solved and certified together; verdict: theirs; unique: what is known of their decisions;
+    game: the players. columns: of the conditions, (name, component) each; absorbed: the limits that became bounds; z,
+    value, lower, upper (columns, scenarios): answers, rows there and bounds, NaN where not ok.
     """
 
     model: pyo.ConcreteModel
@@ -32,18 +34,18 @@ class Held:
     ok: np.ndarray
     verdict: str
     unique: np.ndarray
-    group: Parametric
+    game: Any
+    columns: list[tuple[str, Any]]
+    absorbed: list[tuple[Any, int, Any, str, Any]]
     z: np.ndarray
+    value: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
 
     @property
     def answer(self) -> Held:
         """Itself, for ``answer.game``."""
         return self
-
-    @property
-    def game(self) -> Any:
-        """The players."""
-        return self.group.game
 
     @property
     def certificate(self) -> Any:
@@ -53,39 +55,25 @@ class Held:
     @property
     def multipliers(self) -> pd.Series:
         """As ``Solution.multipliers``, with one number per scenario."""
-        mcp, value = self.group.mcp, self._rows()
         found: dict[str, Any] = {
-            mcp.names[k]: Scenarios(self.z[k], self.tape)
-            for k in range(mcp.size)
-            if isinstance(mcp.components[k], tuple)
+            name: Scenarios(self.z[k], self.tape)
+            for k, (name, component) in enumerate(self.columns)
+            if isinstance(component, tuple)
         }
         told: dict[tuple[int, bool], np.ndarray] = {}
-        lower, upper = (limits.part(slice(None)) for limits in (self.group.lower, self.group.upper))
-        for row, column, coefficient, side, bound in self.group.absorbed:
+        for row, column, coefficient, side, bound in self.absorbed:
             coefficient, bound = _array(coefficient), _array(bound)
             amount = np.zeros(self.z.shape[1])
-            for low, limit in ((True, lower[column]), (False, upper[column])):
-                here = (value[column] > 0) == low
+            for low, limit in ((True, self.lower[column]), (False, self.upper[column])):
+                here = (self.value[column] > 0) == low
                 fits = (side == "equal") | (low == ((side == "lower") == (coefficient > 0)))
                 binds = _same(bound, limit) & _same(bound, self.z[column])
                 earlier = told.setdefault((column, low), np.zeros(self.z.shape[1], dtype=bool))
                 now = here & fits & binds & ~earlier
                 earlier |= now
-                amount = np.where(now, value[column] / coefficient * (-1.0 if side == "upper" else 1.0), amount)
+                amount = np.where(now, self.value[column] / coefficient * (-1.0 if side == "upper" else 1.0), amount)
             found[f"{row.name}{'' if side == 'equal' else '.' + side}"] = Scenarios(amount, self.tape)
         return pd.Series(found, dtype=object, name="multiplier")
-
-    def _rows(self) -> np.ndarray:
-        """F at the answers (columns, scenarios)."""
-        pattern = self.group.mcp.matrix
-        assert pattern is not None
-        found = self.group.vector.part(slice(None)).repeat(
-            self.z.shape[1] if not len(self.group.vector.at) else 1, axis=1
-        )
-        data = self.group.matrix.part(slice(None))
-        rows = np.repeat(np.arange(self.group.mcp.size), np.diff(pattern.indptr))
-        np.add.at(found, rows, data * self.z[pattern.indices])
-        return found
 
 
 class _Passed:
@@ -120,45 +108,43 @@ def solve_held(model: Any, tape: Tape) -> Held:
     groups, alone = derive_all(model, params)
     if not groups:
         raise NotVectorised(next(iter(alone.values())))
-    group = groups[0]
     answers = Answers(model, params, len(tape.astray))
-    left = together(group, params, answers)
+    left = together(groups[0], params, answers)
     ok = answers.told["route"] == TOGETHER
     if not ok.any():
         raise NotVectorised(next(iter(left.values())))
     tape.astray |= ~ok
     for variable, values in zip(answers.variables, answers.values, strict=True):
         variable.set_value(Scenarios(values, tape), skip_validation=True)
-    z = np.full((group.mcp.size, len(ok)), np.nan)
-    z[:, answers.which] = answers.z
-    return Held(model, tape, ok, str(answers.told["verdict"][ok][0]), answers.told["unique"], _whole(group, len(ok)), z)
+    return _held(model, tape, ok, answers)
 
 
-def _whole(group: Parametric, count: int) -> Parametric:
-    """The group with its numbers at the places that its scenarios have among all; the others are not numbers."""
-    from dataclasses import replace
-
-    from .parametric import Stacked
+def _held(model: Any, tape: Tape, ok: np.ndarray, answers: Answers) -> Held:
+    assert answers.last is not None
+    group, found, good = answers.last
+    which = group.which[good]
 
     def spread(values: np.ndarray) -> np.ndarray:
-        found = np.full((*values.shape[:-1], count), np.nan)
-        found[..., group.which] = values
-        return found
+        """Numbers of the good ones of the group, at the places of their scenarios among all."""
+        everywhere = np.full((*values.shape[:-1], len(ok)), np.nan)
+        everywhere[..., which] = values[..., good]
+        return everywhere
 
-    stacks = {
-        name: Stacked(one.base, one.at, spread(one.values))
-        for name in ("matrix", "vector", "lower", "upper")
-        for one in [getattr(group, name)]
-    }
-    absorbed = [
-        (row, column, *(_spread(v, spread) if k != 1 else v for k, v in enumerate((coefficient, side, bound))))
-        for row, column, coefficient, side, bound in group.absorbed
-    ]
-    return replace(group, **stacks, which=np.arange(count), absorbed=absorbed)
+    def number(value: Any) -> Any:
+        return Scenarios(spread(value.values), tape) if isinstance(value, Scenarios) else value
 
-
-def _spread(value: Any, spread: Any) -> Any:
-    return Scenarios(spread(value.values), value.tape) if isinstance(value, Scenarios) else value
-
-
-__all__ = ["Held", "MixedComplementarity", "params_of", "solve_held"]
+    problems = found.problems
+    return Held(
+        model,
+        tape,
+        ok,
+        str(answers.told["verdict"][ok][0]),
+        answers.told["unique"],
+        group.game,
+        list(zip(group.mcp.names, group.mcp.components, strict=True)),
+        [(row, k, number(factor), side, number(bound)) for row, k, factor, side, bound in group.absorbed],
+        spread(found.z),
+        spread(problems.F(found.z)),
+        spread(problems.lower),
+        spread(problems.upper),
+    )

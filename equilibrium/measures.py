@@ -21,7 +21,6 @@ from .mcp import DECISION, MULTIPLIER, MixedComplementarity
 from .solvers.batched import Problems
 from .tolerances import DISTANCE, REGRET, RESIDUAL
 
-
 ROUNDING = 16 * np.finfo(float).eps
 """Relative to the largest term of a limit: within this it is met."""
 

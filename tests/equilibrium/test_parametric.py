@@ -5,7 +5,7 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.mpec import Complementarity, complements
 
-from equilibrium.parametric import derive_all
+from equilibrium.grouping import derive_all
 from equilibrium.players import find_game
 from equilibrium.solution import derive
 
