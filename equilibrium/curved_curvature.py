@@ -23,6 +23,9 @@ from .solvers.batched import Problems
 PIECES = 64
 """Into how many parts a box is cut before the proof is given up."""
 
+LARGEST, CORNERS = 8, 6
+"""Up to so many decisions the conditions of all players together are tested; at how many corners of the box first."""
+
 ROUNDS = 3
 """How often limits tighten a box."""
 
@@ -46,13 +49,25 @@ def strictly_monotone(curved: Curved, problems: Problems, z: np.ndarray) -> np.n
     decides = np.flatnonzero(mcp.kind == DECISION)
     no = np.zeros(curved.count, dtype=bool)
     limits = mcp.kind == MULTIPLIER
-    if not (limits | (mcp.kind == DECISION)).all() or not len(decides):
+    if not (limits | (mcp.kind == DECISION)).all() or not 0 < len(decides) <= LARGEST:
         return no
     for (i, j), slope in entries.items():
         if limits[i] and (mcp.player[i] != mcp.player[j] or not curved.constant(slope)):
             return no
     low, up = box(curved, problems, z)
-    return _lowest(curved, decides.tolist(), low, up, z, pieces=PIECES) > 0
+    random = np.random.default_rng(0)
+    likely = np.isfinite(low[decides]).all(axis=0) & np.isfinite(up[decides]).all(axis=0)
+    for _ in range(CORNERS):
+        if not likely.any():
+            return no
+        corner = z.copy()
+        corner[decides] = np.where(random.random(len(decides))[:, None] < 0.5, low[decides], up[decides])
+        likely &= _lowest(curved, decides.tolist(), corner, corner, z, pieces=1) > 0
+    if not likely.any():
+        return no
+    some = np.flatnonzero(likely)
+    no[some] = _lowest(curved.of(some), decides.tolist(), low[:, some], up[:, some], z[:, some], PIECES) > 0
+    return no
 
 
 def box(curved: Curved, problems: Problems, z: np.ndarray) -> Interval:
@@ -163,18 +178,21 @@ def _smallest(entries: Mapping[tuple[int, int], Any], members: list[int], enclos
     size, count = len(members), enclosed[0].shape[1]
     centre, spread = np.zeros((count, size, size)), np.zeros((count, size, size))
     for (a, b), low, up in zip(entries, *enclosed, strict=True):
+        i, j = place[a], place[b]
+        if a == b:  # the lower end alone matters
+            centre[:, i, i] = low
+            continue
         with np.errstate(invalid="ignore"):
-            centre[:, place[a], place[b]], spread[:, place[a], place[b]] = (low + up) / 2, (up - low) / 2
+            centre[:, i, j] += (low + up) / 4
+            spread[:, i, j] += (up - low) / 4
+    centre, spread = centre + centre.transpose(0, 2, 1), spread + spread.transpose(0, 2, 1)
+    every = np.arange(size)
+    centre[:, every, every] /= 2
     known = np.isfinite(centre).all(axis=(1, 2)) & np.isfinite(spread).all(axis=(1, 2))
     centre[~known], spread[~known] = 0.0, 0.0
-    centre, spread = (centre + centre.transpose(0, 2, 1)) / 2, (spread + spread.transpose(0, 2, 1)) / 2
-    every = np.arange(size)
     scale = np.maximum(np.abs(centre).max(axis=(1, 2)), 1e-300)
-    centre[:, every, every] -= spread[:, every, every]
-    spread[:, every, every] = 0.0
-    if size == 1:
-        least = centre[:, 0, 0]
-    else:
-        least = np.linalg.eigvalsh(centre)[:, 0] - np.linalg.eigvalsh(spread)[:, -1]
+    least = np.linalg.eigvalsh(centre)[:, 0] if size > 1 else centre[:, 0, 0]
+    if spread.any():
+        least = least - np.linalg.eigvalsh(spread)[:, -1]
     least = np.where((least < 0) & (least >= -ZERO * scale), 0.0, least)
     return np.where(known & (least >= 0), least, -np.inf)
