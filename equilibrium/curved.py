@@ -7,9 +7,9 @@ from active set to active set, every scenario at its own point, with the linear 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyomo.environ as pyo
@@ -180,25 +180,48 @@ def _differentiated(expressions: Sequence[Any], variables: Sequence[VarData | No
 
 def solve(curved: Curved) -> tuple[np.ndarray, np.ndarray, batched.Problems]:
     """(the best z met in every scenario, its relative residual, the tangents there)."""
-    column = curved.shape.column[:, None]
-    z = np.repeat(curved.start[:, None], curved.count, axis=1)
     with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
-        problems = curved.linearised(z)
-        z = np.clip(z, problems.lower, problems.upper)
-        best, error = z, np.full(curved.count, np.inf)
-        stalled = np.zeros(curved.count, dtype=int)
-        for _ in range(STEPS):
-            problems = curved.linearised(z)
-            found = problems.error(z)
-            stalled = np.where(found < 0.5 * error, 0, stalled + 1)
-            better = found < error
-            best, error = np.where(better, z, best), np.where(better, found, error)
-            on = (error > batched.SETTLED) & (stalled <= PATIENCE)
-            if not on.any():
-                break
-            some = problems.of(np.flatnonzero(on))
-            scaled = some.scaled()
-            moved = batched.back(some, scaled, batched.step(scaled, z[:, on] / column, None))
-            z = z.copy()
-            z[:, on] = np.clip(np.where(np.isfinite(moved), moved, best[:, on]), some.lower, some.upper)
+        best, error = _newton(curved, _one_step, STEPS)
+        left = np.flatnonzero(error > batched.SETTLED * 100)
+        if left.size:
+            some, better = _newton(curved.of(left), _to_the_end, STEPS)
+            closer = better < error[left]
+            best[:, left[closer]], error[left[closer]] = some[:, closer], better[closer]
         return best, error, curved.linearised(best)
+
+
+Move: TypeAlias = Callable[[batched.Problems, np.ndarray], np.ndarray]
+
+
+def _newton(curved: Curved, move: Move, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the best z met from the common start, its relative residual)."""
+    z = np.repeat(curved.start[:, None], curved.count, axis=1)
+    problems = curved.linearised(z)
+    z = np.clip(z, problems.lower, problems.upper)
+    best, error = z, np.full(curved.count, np.inf)
+    stalled = np.zeros(curved.count, dtype=int)
+    for _ in range(steps):
+        problems = curved.linearised(z)
+        found = problems.error(z)
+        stalled = np.where(found < 0.5 * error, 0, stalled + 1)
+        better = found < error
+        best, error = np.where(better, z, best), np.where(better, found, error)
+        on = (error > batched.SETTLED) & (stalled <= PATIENCE)
+        if not on.any():
+            break
+        some = problems.of(np.flatnonzero(on))
+        moved = move(some, z[:, on])
+        z = z.copy()
+        z[:, on] = np.clip(np.where(np.isfinite(moved), moved, best[:, on]), some.lower, some.upper)
+    return best, error
+
+
+def _one_step(tangents: batched.Problems, z: np.ndarray) -> np.ndarray:
+    """One step of Newton's method on the active set."""
+    scaled = tangents.scaled()
+    return batched.back(tangents, scaled, batched.step(scaled, z / tangents.shape.column[:, None], None))
+
+
+def _to_the_end(tangents: batched.Problems, z: np.ndarray) -> np.ndarray:
+    """The solutions of the linearised problems (Josephy 1979)."""
+    return batched.solve_from(tangents, z)[0]

@@ -186,13 +186,14 @@ def solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray
     with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
         for first in range(0, count, width):
             part = np.arange(first, min(first + width, count))
-            z[:, part], error[part], how[part] = _solve(problems.of(part), start)
+            some = problems.of(part)
+            z[:, part], error[part], how[part] = solve_from(some, np.repeat(start[:, None], some.count, axis=1))
     return z, error, how
 
 
-def _solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y = np.repeat((start / problems.shape.column)[:, None], problems.count, axis=1)
-    z, error = newton(problems, y, None)
+def solve_from(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As ``solve``, every scenario from its own point, start (n, scenarios)."""
+    z, error = newton(problems, start / problems.shape.column[:, None], None)
     how = np.where(error <= 100 * SETTLED, START, 0)
     left = np.flatnonzero(how == 0)
     if left.size:
