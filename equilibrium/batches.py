@@ -177,6 +177,7 @@ class Answers:
         )
 
     def tell(self, scenarios: Any, **what: Any) -> None:
+        """Fill in columns of the table."""
         for name, value in what.items():
             self.told[name][scenarios] = value
 
@@ -185,9 +186,12 @@ class Answers:
         self.last = (group, found, good)
         columns = [k for k, component in enumerate(group.mcp.components) if not isinstance(component, tuple)]
         rows = [self.row[id(group.mcp.components[k])] for k in columns]
-        self.values[np.ix_(np.array(rows, dtype=int), group.which[good])] = found.z[np.ix_(columns, good)]
+        self.values[np.ix_(np.array(rows, dtype=int), group.which[good])] = found.z[
+            np.ix_(np.array(columns, dtype=int), good)
+        ]
 
     def batch(self) -> Batch:
+        """What was found."""
         table = pd.DataFrame(self.told)
         table.index.name = "scenario"
         return Batch(self.model, table, self.params, self.variables, self.values, self.examined)

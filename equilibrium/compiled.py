@@ -26,7 +26,9 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sqrt": np.sqrt,
     "sin": np.sin,
     "cos": np.cos,
-    "tanh": np.tanh,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
     "atan": np.arctan,
 }
 
@@ -107,7 +109,7 @@ class Programme:
         with np.errstate(all="ignore"):  # what has no value is not enclosed
             for place, (name, _, arguments) in enumerate(self._steps):
                 if arguments:
-                    values[place] = intervals.OPERATIONS[name](*(values[a] for a in arguments))
+                    values[place] = intervals.OPERATIONS.get(name, intervals.unknown)(*(values[a] for a in arguments))
         found = np.empty((2, len(self.places), count))
         for row, place in enumerate(self.places):
             found[0, row], found[1, row] = values[place]

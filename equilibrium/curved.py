@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-import pyomo.environ as pyo
 import scipy.sparse as sp
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.calculus.derivatives import Modes, differentiate
@@ -24,7 +23,7 @@ from .kkt import Symbolic, nonlinear, orient, symbolic
 from .mcp import MixedComplementarity
 from .parametric import Stacked, Values, VectorReader, held, some, stacked, unusual
 from .players import Game, find_game, finite_numbers
-from .scenarios import NotVectorised, Tape, typical
+from .scenarios import NotVectorised, Tape
 from .solvers import batched, newton
 
 STEPS, PATIENCE = 30, 8
@@ -112,7 +111,7 @@ def derive_curved(model: Any, params: Values, which: np.ndarray) -> tuple[Curved
         if n != one.size or list(found.layout.names) != list(one.names):
             raise NotVectorised("the shape of the conditions differs between scenarios")
         entries = _differentiated(found.expressions, found.variables)
-        source, sign = _orientation(game, found, entries, start, tape)
+        source, sign = _orientation(game, found, entries, start)
     lower, upper = (stacked(n, enumerate(limits), len(which)) for limits in (found.layout.lower, found.layout.upper))
     place = np.argsort(source)
     slopes = dict(sorted(((int(place[i]), j), slope) for (i, j), slope in entries.items()))
@@ -152,14 +151,11 @@ def _first(game: Game) -> tuple[MixedComplementarity, np.ndarray]:
 
 
 def _orientation(
-    game: Game, found: Symbolic, entries: dict[tuple[int, int], Any], start: np.ndarray, tape: Tape
+    game: Game, found: Symbolic, entries: dict[tuple[int, int], Any], start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which row stands where, with which sign, as ``kkt.orient`` finds for the first scenario at its answer."""
-    n = len(start)
-    for twin, value in zip(found.variables, start, strict=True):
-        if twin is not None:
-            twin.set_value(float(value), skip_validation=True)
-    values = [typical(pyo.value(slope)) for slope in entries.values()]
+    n, one = len(start), np.array([0])
+    values = Programme(list(entries.values()), found.variables).of(one)(start[:, None])[:, 0]
     i, j = np.array(list(entries), dtype=int).reshape(-1, 2).T
     return orient(game, found.layout, sp.coo_array((values, (i, j)), shape=(n, n)))
 

@@ -100,8 +100,8 @@ def params_of(model: Any) -> Values:
 
 
 def solve_held(model: Any, tape: Tape) -> Held:
-    """Solve and certify ``model`` in every scenario that its Params hold. Raises NotVectorised where that cannot be done
-    together."""
+    """Solve and certify ``model`` in every scenario that its Params hold. Raises NotVectorised where that cannot be
+    done together."""
     params = params_of(model)
     if not params:
         raise NotVectorised("no number of this model differs between scenarios")

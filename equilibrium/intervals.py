@@ -72,6 +72,11 @@ def increasing(function: Callable[[np.ndarray], np.ndarray], domain: float = -np
     return enclosed
 
 
+def unknown(a: Interval) -> Interval:
+    """Of a function about which nothing is known."""
+    return np.full_like(a[0], -np.inf), np.full_like(a[1], np.inf)
+
+
 def _swings(a: Interval) -> Interval:
     return np.full_like(a[0], -1.0), np.ones_like(a[1])
 
@@ -87,7 +92,6 @@ OPERATIONS: Mapping[str, Callable[..., Interval]] = {
     "log": increasing(np.log, 0.0),
     "log10": increasing(np.log10, 0.0),
     "sqrt": increasing(np.sqrt, 0.0),
-    "tanh": increasing(np.tanh),
     "atan": increasing(np.arctan),
     "sin": _swings,
     "cos": _swings,

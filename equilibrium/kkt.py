@@ -20,6 +20,7 @@ import pyomo.environ as pyo
 import scipy.sparse as sp
 from pyomo.common.collections import ComponentSet
 from pyomo.core.base.var import VarData
+from pyomo.core.expr.calculus.diff_with_pyomo import DifferentiationException
 from pyomo.core.expr.visitor import identify_variables
 
 from .conditions import Layout, NotAffine, Reader, lay_out, sides, starting_point
@@ -189,6 +190,10 @@ def _transform(
     kkt = pyo.TransformationFactory("core.kkt")
     try:
         kkt.apply_to(other.block, parameterize_wrt=used)
+    except DifferentiationException as error:
+        raise Refused(
+            f"the payoff or a limit of {other.name} has a term without a known derivative: {error}"
+        ) from error
     finally:
         logger.setLevel(level)
     for block in nested:

@@ -118,8 +118,8 @@ def some(value: Any, chosen: np.ndarray) -> Any:
 
 
 def derive_affine(model: Any, params: Values, which: np.ndarray) -> tuple[Parametric, np.ndarray]:
-    """(the conditions of the scenarios that have the shape of most, which of them have not). Raises NotAffine where they
-    are nonlinear, NotVectorised where a step needs a plain number, Refused and Infeasible as a single derivation.
+    """(the conditions of the scenarios that have the shape of most, which of them have not). Raises NotAffine where
+    they are nonlinear, NotVectorised where a step needs a plain number, Refused and Infeasible as a single derivation.
 
     The Params keep the values they have.
     """
@@ -173,6 +173,7 @@ class VectorReader(Reader):
         self.tape = tape
 
     def read(self, expression: Any, what: str) -> QuadraticRepn:
+        """Coefficients of an expression, some of them one number per scenario."""
         with self.tape.expressions():
             return super().read(expression, what)
 

@@ -63,7 +63,7 @@ def varied(data: Data, design: Design, scenarios: Sequence[int], tape: Tape) -> 
     return Data(data.market, parameters, tables)
 
 
-def _numbers(values: np.ndarray, otherwise: float, tape: Tape) -> Any:
+def _numbers(values: np.ndarray, otherwise: Any, tape: Tape) -> Any:
     """The values, with the case's own number where a scenario leaves it alone."""
     values = np.where(np.isnan(values), otherwise, values)
     return float(values[0]) if (values == values[0]).all() else Scenarios(values, tape)
