@@ -92,16 +92,17 @@ def best(s: Sets, which: int) -> np.ndarray:
     inner = np.pad(value, ((0, 0), (1, 1)), constant_values=-np.inf)
     peak = np.where((value >= inner[:, :-2]) & (value >= inner[:, 2:]), value, -np.inf)
     first = np.take_along_axis(grid, np.argsort(-peak, axis=1)[:, :PEAKS], axis=1)
-    found = np.concatenate([_climb(s, which, first[:, [p]], end / (GRID - 1)) for p in range(PEAKS)], axis=1)
+    found = _climb(s, which, first, end / (GRID - 1))
     top = np.argmax(market(s, found)[which], axis=1)[:, None]
     return _settle(s, which, np.take_along_axis(found, top, axis=1), end)
 
 
 def _climb(s: Sets, which: int, k: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """The best size within ``reach`` of k, by ever finer grids."""
+    """The best sizes within ``reach`` of each of k, by ever finer grids."""
     for _ in range(LEVELS):
-        near = np.maximum(0.0, k + reach * np.linspace(-1.0, 1.0, ZOOM))
-        k = np.take_along_axis(near, np.argmax(market(s, near)[which], axis=1)[:, None], axis=1)
+        near = np.maximum(0.0, k[:, :, None] + reach[:, :, None] * np.linspace(-1.0, 1.0, ZOOM))
+        value = market(s, near.reshape(len(k), -1))[which].reshape(near.shape)
+        k = np.take_along_axis(near, np.argmax(value, axis=2)[:, :, None], axis=2)[:, :, 0]
         reach = reach * 4 / (ZOOM - 1)
     return k
 

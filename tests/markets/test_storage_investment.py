@@ -11,8 +11,6 @@ from storage_tables import data_of
 
 from equilibrium import solve
 from equilibrium.case import Alternative, read_case
-from equilibrium.data import change
-from equilibrium.errors import DataError, Refused
 from equilibrium.run import run_case, solve_one
 from models.storage_investment import figures, market, summary, theory, two_period
 
@@ -108,27 +106,6 @@ def test_output_that_must_run_is_a_lower_intercept():
     for name in ("storage power", "storage profit"):
         assert one.value(name, "owner=1") == pytest.approx(other.value(name, "owner=1"), rel=1e-10)
     assert one.value("welfare change") == pytest.approx(other.value("welfare change"), rel=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("cell", "value", "words"),
-    [
-        ("periods.intercept[on-peak]", 72, "never worth its losses"),
-        ("storage.charge_ratio[storage]", 0.9, "1"),
-        ("storage.quadratic_cost[storage]", -0.1, "0"),
-        ("firms.capacity[firm 1]", -1, "0"),
-        ("periods.slope[off-peak]", 0, "0"),
-    ],
-)
-def test_bad_input_is_refused_with_the_reason(cell, value, words):
-    data = read_case(CASES / "textbook_s1").data
-    with pytest.raises(DataError, match=words):
-        change(data, {cell: value})
-
-
-def test_the_two_period_model_refuses_a_day():
-    with pytest.raises(Refused, match="two periods"):
-        two_period.merchant(read_case(CASES / "reference_day").data)
 
 
 def test_figures_show_the_solved_optimum():

@@ -11,7 +11,7 @@ from equilibrium.case import Alternative
 from equilibrium.run import solve_one
 from models.storage_investment import market, theory
 
-SETS, BLOCK, ALWAYS = 500, 25, 4  # the first ALWAYS blocks run always
+SETS, BLOCK, ALWAYS = 500, 50, 2  # the first ALWAYS blocks run always
 BLOCKS = [pytest.param(b, marks=[] if b < ALWAYS else pytest.mark.slow) for b in range(SETS // BLOCK)]
 TOLERANCE = 1e-7
 STRUCTURES = ("merchant", "welfare_owner")
