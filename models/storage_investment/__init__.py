@@ -226,6 +226,7 @@ market = Market(
     title="Storage investment over Cournot generators",
     source="A. S. Siddiqui, R. Sioshansi, A. J. Conejo (2019), Merchant storage investment in a restructured "
     "electricity industry",
+    money="kEUR",
     parameters={},
     tables=(PERIODS, FIRMS, STORAGE, OWNERS_TABLE, INSTALLED, LEVELS, POLICY),
     structures=STRUCTURES,

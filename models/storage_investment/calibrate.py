@@ -3,8 +3,8 @@
     python -m models.storage_investment.calibrate LOADS.csv --elasticity 0.5 --like CASE --out FOLDER
 
 Each hour gets the linear inverse demand p = A - Z q that passes through its observed load and price with the given
-elasticity there: with e = -(dq/dp)(p/q), Z = p / (e q) and A = p (1 + 1/e). Firms, storage and alternatives are those of
-the case ``--like``. The file has the columns period, load and price, and must_run where some output runs anyway.
+elasticity there: with e = -(dq/dp)(p/q), Z = p / (e q) and A = p (1 + 1/e). Firms, storage and alternatives are those
+of the case ``--like``. The file has the columns period, load and price, and must_run where some output runs anyway.
 """
 
 from __future__ import annotations
