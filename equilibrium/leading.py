@@ -35,12 +35,13 @@ from .reactions import answer
 from .solvers.outcome import Outcome, Termination
 from .stationarity import Stationarity, examine
 from .tolerances import FEASIBLE, REGRET
+from .trials import around, towards_corners
 
 ROUNDS = 200
 """Most turns of several leaders."""
 
-SAMPLES = 24
-"""Seeded deviations of each leader that the certificate tries."""
+SAMPLES, FEW = 24, 6
+"""Seeded deviations of each leader that the certificate tries; few where the followers are many or not affine."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def examine_leader(found: Leading, which: int, behaviour: Conduct) -> Verdict:
         size=max(float(np.abs(x[own]).max(initial=0.0)), 1e-5 * float(np.abs(z).max(initial=0.0)), 1e-300),
         residual=max(residual, off),
         infeasibility=infeasibility(player),
-        proof=f"{led.route}: {led.reason} ({tried} deviations with the followers solved again gain nothing)",
+        proof=f"{led.route}: {led.reason} ({_tried(better, bill, tried)})",
         note=note,
         moves=tuple(dict.fromkeys([*behaviour.moves, *(name for name in behaviour.takes if name not in rivals)])),
         takes=tuple(name for name in behaviour.takes if name in rivals),
@@ -284,7 +285,7 @@ def _examine_smooth(found: Leading, which: int, behaviour: Conduct, x: np.ndarra
         size=max(float(np.abs(x).max(initial=0.0)), 1e-300),
         residual=max(0.0, better) / bill,
         infeasibility=infeasibility(player),
-        proof=f"{led.route}: {led.reason} ({tried} deviations with the followers solved again gain nothing)",
+        proof=f"{led.route}: {led.reason} ({_tried(better, bill, tried)})",
         note="; ".join(led.notes),
         moves=tuple(dict.fromkeys([*behaviour.moves, *behaviour.takes])),
         takes=(),
@@ -311,28 +312,28 @@ def _with_multipliers(problem: LeaderProblem, x: np.ndarray, z: np.ndarray, led:
     return z
 
 
+def _tried(better: float, bill: float, judged: int) -> str:
+    """What the seeded deviations showed, in words."""
+    if not judged:
+        return "no deviation could be tried"
+    gain = "gain nothing" if better <= REGRET * bill else f"gain up to {better:.1e}"
+    return f"{judged} deviations within its limits, with the followers solved again, {gain}"
+
+
 def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple[float, int]:
     """(the largest gain of the leader over seeded deviations, how many could be judged); the followers answer each."""
     player, own = found.hierarchy.leaders[which], found.hierarchy.parts[which]
-    bounds = [v.bounds for v in player.decisions]
-    lower = np.array([-np.inf if low is None else low for low, _ in bounds], dtype=float)
-    upper = np.array([np.inf if up is None else up for _, up in bounds], dtype=float)
-    whole = np.array([not v.is_continuous() for v in player.decisions])
-    random = np.random.default_rng(0)
-    moving = lower < upper
-    if not moving.any():
+    if all(v.lb is not None and v.lb == v.ub for v in player.decisions):
         return 0.0, 0
-    reach = np.where(np.isfinite(upper - lower), upper - lower, 1.0 + np.abs(x[own]))
     base = found.at(x)
     columns = [(k, c) for k, c in enumerate(base.components) if not isinstance(c, tuple)]
     before = [c.value for _, c in columns]
     best, judged = -np.inf, 0
-    count = SAMPLES if found.reaction is not None and base.size <= 300 else 6
+    affine = found.reaction is not None
+    count = SAMPLES if affine and base.size <= 300 else FEW
+    trials = towards_corners(found.problem(which, x), x[own], count) if affine else around(player, x[own], count)
     try:
-        for s in range(count):
-            step = random.normal(size=len(own)) * moving * reach * 10.0 ** -(s % 4)
-            trial = np.clip(x[own] + step, lower, upper)
-            trial[whole] = np.round(trial[whole])
+        for trial in trials:
             everybody = x.copy()
             everybody[own] = trial
             z = answer(found.at(everybody))

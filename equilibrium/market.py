@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .results import Solved
 
 
+CURRENCY = "EUR"  # what markets write in their units; a case may count in another
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table, one named parameter, or one option of a structure.
@@ -98,6 +101,7 @@ class Market:
     ``values(solved)`` gives the reported numbers of one alternative: columns quantity, index, value, unit.
     ``accounts(solved)`` gives party, item, value, unit (payments between parties add up to zero).
     ``closed_form(data, structure, options)`` gives quantity, index, value, rule; empty where theory has no formula.
+    ``money`` is the unit of the players' Objectives, hence of regrets: kEUR where quantities are in GWh.
     """
 
     name: str
@@ -113,9 +117,7 @@ class Market:
     summary: Callable[[Sequence[Solved]], Mapping[str, pd.DataFrame]] | None = None
     figures: Callable[[Sequence[Solved]], Mapping[str, Figure]] | None = None
     studies: Mapping[str, Study] = field(default_factory=dict)
-
-
-CURRENCY = "EUR"  # what markets write in their units; a case may count in another
+    money: str = CURRENCY
 
 
 def in_currency(market: Market, currency: str) -> Market:
@@ -128,6 +130,7 @@ def in_currency(market: Market, currency: str) -> Market:
 
     return replace(
         market,
+        money=market.money.replace(CURRENCY, currency),
         parameters=units(market.parameters),
         tables=tuple(replace(table, columns=units(table.columns)) for table in market.tables),
         structures={name: replace(one, options=units(one.options)) for name, one in market.structures.items()},

@@ -104,7 +104,7 @@ def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[F
             "warnings": " | ".join(certificate.warnings),
         }
         for check in certificate.checks or (None,):
-            rows.append(common | (_check_row(check, case.currency) if check else {}) | tail)
+            rows.append(common | (_check_row(check, case.market.money) if check else {}) | tail)
     rows += [
         {"schema": CERTIFICATE_SCHEMA, "alternative": f.alternative.name, "verdict": f.verdict, "scope": f.message}
         for f in failures
@@ -112,12 +112,12 @@ def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[F
     return pd.DataFrame(rows)
 
 
-def _check_row(check: Any, currency: str) -> dict[str, Any]:
+def _check_row(check: Any, money: str) -> dict[str, Any]:
     return {
         "name": check.name,
         "kind": check.kind,
         "regret": check.regret,
-        "regret_unit": currency,
+        "regret_unit": money,
         "bill": check.bill,
         "distance": check.distance,
         "size": check.size,
@@ -200,7 +200,7 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
         lines += ["## Comparison", "", markdown(overview(results)), ""]
     lines += ["## Certificate", "", markdown(verdicts(results)), ""]
     if "equilibria" in results.tables:
-        lines += ["## Several equilibria", "", SEVERAL, "", markdown(results.tables["equilibria"]), ""]
+        lines += ["## Several equilibria", "", SEVERAL, "", markdown(several(results.tables["equilibria"])), ""]
     lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
     lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
     for name, table in results.tables.items():
@@ -209,6 +209,29 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
     for name in pictures:
         lines += [f"![{name}](figures/{name}.png)", ""]
     return "\n".join(lines)
+
+
+def several(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
+    """``equilibria`` for reading: the first few equilibria of an alternative and the first few Vars of each, those that
+    differ before those that do not; what is left out is counted."""
+    per_variable = table.groupby(["alternative", "variable"], sort=False)
+    spread = per_variable["upper"].transform("max") - per_variable["lower"].transform("min")
+    size = table[["lower", "upper"]].abs().groupby(table["alternative"]).transform("max").max(axis=1)
+    ordered = table.assign(same=~(spread > 1e-9 * size)).sort_values("same", kind="stable").drop(columns="same")
+    rows: list[pd.DataFrame] = []
+    for alternative, parts in ordered.groupby("alternative", sort=False):
+        numbers = sorted(parts["equilibrium"].unique())
+        for number in numbers[:most]:
+            part = parts[parts["equilibrium"] == number]
+            rows += [part.head(most), *_more(alternative, number, len(part) - most, "")]
+        rows += _more(alternative, numbers[-1], len(numbers) - most, " equilibria")
+    return pd.concat(rows, ignore_index=True)
+
+
+def _more(alternative: Any, number: int, count: int, what: str) -> list[pd.DataFrame]:
+    told = f"and {count} more{what} in equilibria.csv"
+    row = {"alternative": alternative, "equilibrium": number, "variable": told, "lower": math.nan, "upper": math.nan}
+    return [pd.DataFrame([row])] if count > 0 else []
 
 
 def overview(results: Results) -> pd.DataFrame:
@@ -245,7 +268,7 @@ def verdicts(results: Results) -> pd.DataFrame:
             {
                 "alternative": one.alternative.name,
                 "verdict": certificate.verdict,
-                f"regret [{results.case.currency}]": _largest(check.regret for check in checks),
+                f"regret [{results.case.market.money}]": _largest(check.regret for check in checks),
                 "distance": _largest(check.distance for check in checks),
                 "residual": _largest(check.residual for check in checks),
                 "unique": certificate.uniqueness.decisions,
@@ -336,4 +359,4 @@ def _column_text(column: pd.Series) -> list[str]:
     digits = max(6 - math.floor(math.log10(largest)), 0)
     needed = [len(f"{value:.{digits}f}".rstrip("0").partition(".")[2]) for value in column if value == value]
     decimals = max(needed, default=0)
-    return ["-" if value != value else f"{value + 0.0:.{decimals}f}" for value in column]
+    return ["-" if value != value else f"{round(value, decimals) + 0.0:.{decimals}f}" for value in column]

@@ -130,28 +130,50 @@ POLICY = Table(
 
 
 def check(data: Any) -> list[Fault]:
-    """What no single cell shows: one row where there is one technology, and an on-peak period that is one."""
-    faults = []
-    for name in ("storage", "installed", "levels", "policy"):
-        if name in data.tables and len(data.tables[name]) != 1:
-            faults.append(Fault(f"{name}.csv", f"has one row; found {len(data.tables[name])}"))
+    """What no single cell shows: one row where there is one technology, levels that fit, an on-peak period that is
+    one."""
+    names = ("storage", "installed", "levels", "policy")
+    faults = [
+        Fault(f"{name}.csv", f"has one row; found {len(data.tables[name])}")
+        for name in names
+        if name in data.tables and len(data.tables[name]) != 1
+    ]
+    return faults or [*_levels_fit(data), *_second_is_peak(data)]
+
+
+def _levels_fit(data: Any) -> list[Fault]:
+    """Given levels must be within the largest energy."""
+    if "levels" not in data.tables:
+        return []
+    limit = float(data.tables["storage"]["energy_limit"].iloc[0])
+    given = data.tables["levels"].iloc[0]
+    message = "more than an owner can store (energy_limit in storage.csv)"
+    return [
+        Fault("levels.csv", message, 2, name, f"{given[name]:g}", f"at most {limit:g}")
+        for name in ("start", "end")
+        if given[name] > limit
+    ]
+
+
+def _second_is_peak(data: Any) -> list[Fault]:
+    """Two periods: A_2 > F A_1, which the source assumes."""
     periods = data.tables["periods"]
-    if len(periods) == 2 and len(data.tables["storage"]) == 1:
-        ratio = float(data.tables["storage"]["charge_ratio"].iloc[0])
-        first, second = (periods["intercept"] - periods["slope"] * periods["must_run"]).tolist()
-        if not second > ratio * first:
-            faults.append(
-                Fault(
-                    "periods.csv",
-                    "the second period is on-peak: its intercept (net of must-run output) must exceed the first one's "
-                    "times charge_ratio, or storing is never worth its losses",
-                    3,
-                    "intercept",
-                    f"{second:g}",
-                    f"above {ratio * first:g}",
-                )
-            )
-    return faults
+    if len(periods) != 2:
+        return []
+    ratio = float(data.tables["storage"]["charge_ratio"].iloc[0])
+    first, second = (periods["intercept"] - periods["slope"] * periods["must_run"]).tolist()
+    if second > ratio * first:
+        return []
+    message = (
+        "the second period must be the peak, A_2 > F A_1 (intercepts net of must-run output, F = charge_ratio): "
+        f"a unit discharged into it is worth at most {second:g}, the {ratio:g} units charged for it cost up to "
+        f"{ratio * first:g}, so storing does not pay for its losses"
+    )
+    if first > ratio * second:
+        message += "; the other way round it would: swap the two rows"
+    least = ratio * first + float(periods["slope"].iloc[1] * periods["must_run"].iloc[1])
+    found = float(periods["intercept"].iloc[1])
+    return [Fault("periods.csv", message, 3, "intercept", f"{found:g}", f"above {least:g}")]
 
 
 STRUCTURES = {
@@ -204,6 +226,7 @@ market = Market(
     title="Storage investment over Cournot generators",
     source="A. S. Siddiqui, R. Sioshansi, A. J. Conejo (2019), Merchant storage investment in a restructured "
     "electricity industry",
+    money="kEUR",
     parameters={},
     tables=(PERIODS, FIRMS, STORAGE, OWNERS_TABLE, INSTALLED, LEVELS, POLICY),
     structures=STRUCTURES,

@@ -106,6 +106,11 @@ def negative(model: Any) -> list[Any]:
     return [t for t, v in consumption.items() if v < -TINY * largest]
 
 
+def costly(model: Any) -> bool:
+    """Whether any size costs something."""
+    return any(pyo.value(getattr(model, name)) for name in ("power_cost", "energy_cost", "quadratic_cost"))
+
+
 def warnings(model: Any) -> list[str]:
     """What the reader must know of an answer, in words."""
     found = [
@@ -113,6 +118,10 @@ def warnings(model: Any) -> list[str]:
         "welfare is right up to a constant, consumer surplus is not reported"
         for t in negative(model)
     ]
+    if blocks(model) and model.component("installed_power") is None and not costly(model):
+        found.append(
+            "size costs nothing: any size that holds what is used is an answer, the one reported is one of them"
+        )
     for i, block in owned(model):
         decided = operation(model, block)
         if decided.component("discharged") is None:

@@ -22,11 +22,12 @@ def tables(solved: Sequence[Any]) -> dict[str, pd.DataFrame]:
 
 def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     """One row an alternative: power built by all owners, profit, welfare and its change, over- or under-invested."""
-    best = {_family(one): _power(one) for one in solved if one.alternative.structure.startswith("welfare")}
+    owners = {_family(one): _power(one) for one in solved if one.alternative.structure.startswith("welfare")}
     rows = []
     for one in solved:
         power = _power(one)
-        target = best.get(_family(one))
+        # In two periods a schedule and the source's form are the same investment.
+        target = owners.get(_family(one), owners.get(False) if len(one.model.period) == 2 else None)
         profit = one.values[one.values["quantity"] == "storage profit"]["value"].sum()
         rows.append(
             {
@@ -50,7 +51,8 @@ def _power(one: Any) -> float:
 
 
 def _word(one: Any, power: float, target: float | None) -> str:
-    if target is None or not accounts.blocks(one.model) or "planner" in one.alternative.structure:
+    builds = accounts.blocks(one.model) and one.model.component("installed_power") is None
+    if target is None or not builds or not accounts.costly(one.model) or "planner" in one.alternative.structure:
         return ""
     if abs(power - target) <= 1e-7 * max(power, target):
         return "the same"

@@ -24,6 +24,11 @@ def _two_periods(data: Any, planned: bool = False) -> pyo.ConcreteModel:
             f"this structure is the source's model of two periods, and the case has {count}; use the structures whose "
             "name ends in 'schedule'"
         )
+    if "levels" in data.tables:
+        raise Refused(
+            "in the source's model of two periods storage begins and ends empty; given levels (levels.csv) are for the "
+            "structures whose name ends in 'schedule'"
+        )
     model = setting(data, planned)
     technology(data, model)
     return model

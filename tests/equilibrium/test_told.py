@@ -13,8 +13,9 @@ from equilibrium import case as cases
 from equilibrium import run as runs
 from equilibrium.data import Data
 from equilibrium.market import Column, Market, Structure
+from equilibrium.report import readable, several
 from equilibrium.results import Solved
-from solve import main
+from solve import main, paper, print_table
 
 
 def build(data: Data, first: float, second: float, at: float) -> pyo.ConcreteModel:
@@ -111,3 +112,27 @@ def test_every_is_passed_on(folder: Path, monkeypatch: pytest.MonkeyPatch):
     assert main([str(folder), "--no-figures", "--out", "out", "--every", "--only", "one way"]) == 0
     assert main([str(folder), "--no-figures", "--out", "out", "--only", "one way"]) == 0
     assert asked == [True, False]
+
+
+def test_long_lists_of_equilibria_are_counted():
+    rows = [
+        {"alternative": "a", "equilibrium": n, "variable": f"v{k}", "lower": 0.0, "upper": float(n if k == 8 else 0)}
+        for n in range(1, 11)
+        for k in range(9)
+    ]
+    shown = several(pd.DataFrame(rows))
+    first = shown[shown["equilibrium"] == 1]
+    assert first["variable"].tolist() == ["v8", "v0", "v1", "v2", "v3", "v4", "and 3 more in equilibria.csv"]
+    assert shown["variable"].iloc[-1] == "and 4 more equilibria in equilibria.csv"
+    assert len(shown) == 6 * 7 + 1
+    assert readable(shown)["lower"].iloc[-1] == "-"
+
+
+def test_what_rounds_to_zero_is_not_negative():
+    assert readable(pd.DataFrame({"x": [-4e-13, 10.25]}))["x"].tolist() == ["0.00", "10.25"]
+
+
+def test_brackets_are_text_not_markup(capsys: pytest.CaptureFixture[str]):
+    print_table(paper(), pd.DataFrame({"profit [kEUR]": ["firm[north]"]}), "Money [kEUR]")
+    said = capsys.readouterr().out
+    assert "Money [kEUR]" in said and "profit [kEUR]" in said and "firm[north]" in said

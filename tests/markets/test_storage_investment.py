@@ -1,37 +1,21 @@
-"""Market of storage investment: reference sets, the jump between two peaks, random sets, formulas, bad input."""
+"""Market of storage investment: reference sets, the jump between two peaks, formulas, bad input."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyomo.environ as pyo
 import pytest
-from scipy.optimize import minimize_scalar
+from storage_tables import data_of
 
 from equilibrium import solve
 from equilibrium.case import Alternative, read_case
-from equilibrium.data import Data, change
-from equilibrium.errors import DataError, Refused
 from equilibrium.run import run_case, solve_one
 from models.storage_investment import figures, market, summary, theory, two_period
 
 CASES = Path(__file__).parents[2] / "data" / "storage_investment"
 TEXTBOOKS = sorted(folder.name for folder in CASES.glob("textbook_*"))
-
-
-def data_of(A1, A2, Z1, Z2, B, K, F, I, N):  # noqa: E741
-    """Two-period tables of a set in the source's symbols."""
-    periods = pd.DataFrame(
-        {"intercept": [A1, A2], "slope": [Z1, Z2], "must_run": [0.0, 0.0]}, index=pd.Index(["off", "on"], name="period")
-    ).astype(float)
-    names = pd.Index([f"firm {n}" for n in range(N)], name="firm")
-    firms = pd.DataFrame({"cost": float(B), "cost_slope": float(N * K), "capacity": np.inf}, index=names)
-    row = {"charge_ratio": F, "power_cost": 0.0, "energy_cost": 0.0, "quadratic_cost": I, "charge_limit": F}
-    row |= {"power_limit": np.inf, "energy_limit": np.inf}
-    storage = pd.DataFrame(row, index=pd.Index(["storage"], name="technology"))
-    return Data(market, {}, {"periods": periods, "firms": firms, "storage": storage})
 
 
 def answer(data, structure, **options):
@@ -75,47 +59,6 @@ def test_the_optimum_jumps_where_the_two_peaks_are_equal():
         k = answer(data_of(5, middle, 1, 1, 30, 0, 1.1, 0.02, 4), "merchant").value("storage power", "owner=1")
         low, high = (middle, high) if k < 25 else (low, middle)
     assert low == pytest.approx(159.9033153, abs=1e-6)
-
-
-def brute(A1, A2, Z1, Z2, B, K, F, I, N):  # noqa: E741
-    """The merchant's best k by search over k with the symmetric firms' output: own output in the markup, never below
-    zero."""
-
-    def profit(k):
-        g1 = max(0.0, N * (A1 + Z1 * F * k - B) / (Z1 * (N + 1) + N * K))
-        g2 = max(0.0, N * (A2 - Z2 * k - B) / (Z2 * (N + 1) + N * K))
-        return k * (A2 - Z2 * (g2 + k) - F * (A1 - Z1 * (g1 - F * k))) - I * k**2 / 2
-
-    grid = np.linspace(0, 2 * (abs(A2) + abs(A1)) / min(Z1, Z2), 4001)
-    best = grid[np.argmax([profit(k) for k in grid])]
-    step = grid[1]
-    found = minimize_scalar(
-        lambda k: -profit(k), bounds=(max(0, best - step), best + step), method="bounded", options={"xatol": 1e-10}
-    )
-    return max(profit(found.x), profit(0.0)), profit
-
-
-@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(s, marks=pytest.mark.slow) for s in range(12, 500))])
-def test_random_sets_match_search(seed):
-    random = np.random.default_rng(seed)
-    while True:
-        A1, B = random.uniform(0, 60), random.uniform(0, 30)
-        numbers = (A1, A1 * 1.5 + random.uniform(10, 100), *random.uniform(0.3, 2, 2), B, random.choice([0.0, 0.4]))
-        numbers += (random.uniform(1, 1.4), random.uniform(0.02, 1), int(random.integers(1, 6)))
-        if numbers[1] > numbers[6] * A1:
-            break
-    one = answer(data_of(*numbers), "merchant")
-    best, profit = brute(*numbers)
-    k = one.value("storage power", "owner=1")
-    scale = max(1.0, best)
-    assert one.value("storage profit", "owner=1") == pytest.approx(best, abs=1e-7 * scale)
-    assert profit(k) == pytest.approx(best, abs=1e-7 * scale)
-    books = market.accounts(one)
-    total = books[books["item"].isin(["cost", "benefit"])]["value"].sum()
-    assert total == pytest.approx(one.value("welfare"), rel=1e-12)
-    s = theory.setting(one.data)
-    if s.K == 0:
-        assert s.n_bar() < s.n_tilde() < s.n_zero()
 
 
 @pytest.mark.parametrize(
@@ -163,27 +106,6 @@ def test_output_that_must_run_is_a_lower_intercept():
     for name in ("storage power", "storage profit"):
         assert one.value(name, "owner=1") == pytest.approx(other.value(name, "owner=1"), rel=1e-10)
     assert one.value("welfare change") == pytest.approx(other.value("welfare change"), rel=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("cell", "value", "words"),
-    [
-        ("periods.intercept[on-peak]", 72, "never worth its losses"),
-        ("storage.charge_ratio[storage]", 0.9, "1"),
-        ("storage.quadratic_cost[storage]", -0.1, "0"),
-        ("firms.capacity[firm 1]", -1, "0"),
-        ("periods.slope[off-peak]", 0, "0"),
-    ],
-)
-def test_bad_input_is_refused_with_the_reason(cell, value, words):
-    data = read_case(CASES / "textbook_s1").data
-    with pytest.raises(DataError, match=words):
-        change(data, {cell: value})
-
-
-def test_the_two_period_model_refuses_a_day():
-    with pytest.raises(Refused, match="two periods"):
-        two_period.merchant(read_case(CASES / "reference_day").data)
 
 
 def test_figures_show_the_solved_optimum():

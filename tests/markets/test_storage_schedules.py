@@ -95,23 +95,49 @@ def test_every_merchant_has_a_bound():
     assert np.isfinite(bound)
 
 
-def test_money_and_quantities_scale():
-    data = read_case(CASES / "textbook_s6").data
-    plain = answer(data, "merchant")
-    money = {name: table.copy() for name, table in data.tables.items()}
-    for name, columns in {
-        "periods": ["intercept", "slope"],
-        "firms": ["cost", "cost_slope"],
-        "storage": ["quadratic_cost"],
-    }.items():
-        money[name][columns] *= 10.0
-    dear = answer(Data(market, {}, money), "merchant")
-    assert dear.value("storage power", "owner=1") == pytest.approx(plain.value("storage power", "owner=1"), rel=1e-10)
-    assert dear.value("welfare") == pytest.approx(10 * plain.value("welfare"), rel=1e-10)
-    large = {name: table.copy() for name, table in data.tables.items()}
-    for name, column in (("periods", "slope"), ("firms", "cost_slope"), ("storage", "quadratic_cost")):
-        large[name][column] /= 10.0
-    big = answer(Data(market, {}, large), "merchant")
-    assert big.value("storage power", "owner=1") == pytest.approx(
-        10 * plain.value("storage power", "owner=1"), rel=1e-9
-    )
+MONEY = {
+    "periods": ["intercept", "slope"],
+    "firms": ["cost", "cost_slope"],
+    "storage": ["power_cost", "energy_cost", "quadratic_cost"],
+}
+ENERGY = {"firms": ["capacity"], "storage": ["power_limit", "energy_limit"]}
+PER_ENERGY = {"periods": ["slope"], "firms": ["cost_slope"], "storage": ["quadratic_cost"]}
+
+
+def times(data, factor, *columns):
+    """The same tables with some columns times a factor."""
+    tables = {name: table.copy() for name, table in data.tables.items()}
+    for group in columns:
+        for name, listed in group.items():
+            tables[name][listed] *= factor
+    return Data(market, {}, tables)
+
+
+def compared(one, other, **factors):
+    for quantity, factor in factors.items():
+        index = "owner=1" if quantity.startswith("storage") else ""
+        name = quantity.replace("_", " ")
+        assert other.value(name, index) == pytest.approx(factor * one.value(name, index), rel=1e-8), quantity
+
+
+SCALED = [("textbook_s6", "merchant"), ("textbook_s8a", "merchant"), ("reference_day", "merchant_schedule")]
+
+
+@pytest.mark.parametrize(("case", "structure"), SCALED)
+def test_money_and_quantities_scale(case, structure):
+    data = read_case(CASES / case).data
+    plain = answer(data, structure)
+    dear = answer(times(data, 1000.0, MONEY), structure)
+    compared(plain, dear, storage_power=1, storage_profit=1000, welfare=1000)
+    large = answer(times(times(data, 1000.0, ENERGY), 1e-3, PER_ENERGY), structure)
+    compared(plain, large, storage_power=1000, storage_profit=1000, welfare=1000)
+
+
+@pytest.mark.parametrize("structure", ["merchant_schedule", "welfare_schedule", "planner_schedule"])
+def test_a_day_twice_is_built_for_like_one(structure):
+    """The same hours again, at twice the cost of capacity: nothing changes but the money."""
+    data = read_case(CASES / "reference_day").data
+    twice = times(data, 2.0, {"storage": ["power_cost", "energy_cost", "quadratic_cost"]})
+    again = twice.tables["periods"].rename(index=lambda t: f"{t} again")
+    twice.tables["periods"] = pd.concat([twice.tables["periods"], again]).rename_axis("period")
+    compared(answer(data, structure), answer(twice, structure), storage_power=1, storage_profit=2, welfare=2)
