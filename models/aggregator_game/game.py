@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .response import Group, Point, respond
-from .search import Zeros, all_zeros, polish
+from .response import CLOSE, Group, Point, respond
+from .search import Zeros, all_zeros, approach, polish
 
 Array = np.ndarray
 
@@ -30,6 +30,9 @@ FAR = 1.0
 
 BREAKS = 2000
 """Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number."""
+
+ROUGH = 0.1
+"""On the way to a zero multipliers are solved for up to this (in the logarithm), and purchases corrected for the rest."""
 
 MANY, STRIDE = 50_000, 64
 """From so many users the answer for every 64th user comes first."""
@@ -161,14 +164,18 @@ class Excess:
     """The excess demand f(Y) = sum_j r_j(Y) - Y with its slope; each total's multipliers lead to those of the next."""
 
     def __init__(self, game: Game, theta: list[Array] | None = None) -> None:
-        self.game, self.theta, self.at = game, theta, 0.0
+        self.game, self.theta, self.at, self.close = game, theta, 0.0, CLOSE
         self.points: list[Point] = []
+        self.memories = [np.zeros(len(group.a) if group.rule == "fair" else 0) for group in game.groups]
 
     def __call__(self, total: float) -> tuple[float, float]:
         """f and f' at a total; ``points`` then holds what the groups do there."""
         p, q, curvature = self.game.price.at(total)
         theta = self._ahead(p, q) if self.points else (self.theta or [None] * len(self.game.groups))
-        self.points = [respond(g, p, q, t) for g, t in zip(self.game.groups, theta, strict=True)]
+        self.points = [
+            respond(group, p, q, first, memory, self.close)
+            for group, first, memory in zip(self.game.groups, theta, self.memories, strict=True)
+        ]
         self.at = total
         value = sum(float(point.y.sum()) for point in self.points) - total
         slope = sum(q * float(point.dp.sum()) + curvature * float(point.dq.sum()) for point in self.points) - 1.0
@@ -206,20 +213,21 @@ def ceiling(game: Game) -> float:
     return min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top
 
 
-def candidates(game: Game, allowed: int | None = None) -> Zeros:
+def candidates(game: Game, allowed: int | None = None, excess: Excess | None = None) -> Zeros:
     """All totals Y with sum_j r_j(Y) = Y, and whether these are proved to be all.
 
-    allowed: evaluations of the game that may be spent; 0 for one zero, with nothing said about others.
+    allowed: evaluations of the game that may be spent; 0 for one zero, with nothing said about others. excess: the
+    game's excess demand where the caller wants to go on with its multipliers.
     """
     high = ceiling(game)
     if not high > 0:
         return Zeros((), True)
-    kappa = game.kappa
+    excess, kappa = excess or Excess(game), game.kappa
     parts, complete = _parts(game, high)
     if len(parts) == 1 and (allowed == 0 or (kappa is not None and kappa <= 0)):
-        only = one(game)
+        only = one(game, high, excess)
         return Zeros(() if only is None else (only,), kappa is not None and kappa <= 0)
-    excess, found = Excess(game), []
+    found: list[float] = []
     budget = max(50, WORK // len(game.a)) if allowed is None else allowed
     for low, top in parts:
         part = all_zeros(excess, low, top, kappa, budget)
@@ -228,15 +236,17 @@ def candidates(game: Game, allowed: int | None = None) -> Zeros:
     return Zeros(tuple(found), complete)
 
 
-def one(game: Game) -> float | None:
-    """One total with sum_j r_j(Y) = Y, from the answer of a sample of the users where they are many; None if f keeps
-    one sign on the way."""
-    high = ceiling(game)
-    start, theta = 0.7 * high, None
+def one(game: Game, high: float, excess: Excess) -> float | None:
+    """One total up to ``high`` with sum_j r_j(Y) = Y, from the answer of a sample of the users where they are many;
+    None if f keeps one sign on the way."""
+    start = 0.7 * high
     if len(game.a) > MANY and len(game.a) > 100 * len(game.alpha):
         sample = Excess(game.sample(STRIDE))
         top = ceiling(sample.game)
         near = polish(sample, SMALL * top, top, 0.7 * top)
         if near is not None:
-            start, theta = near * len(game.a) / len(sample.game.a), [point.theta for point in sample.points]
-    return polish(Excess(game, theta), SMALL * high, high, start)
+            start, excess.theta = near * len(game.a) / len(sample.game.a), [point.theta for point in sample.points]
+    excess.close = ROUGH
+    start = approach(excess, SMALL * high, high, start)
+    excess.close = CLOSE
+    return polish(excess, SMALL * high, high, start)
