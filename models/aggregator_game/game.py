@@ -28,6 +28,9 @@ SMALL = 1e-12
 FAR = 1.0
 """Multipliers (logarithms) are not moved further than this before they are solved for."""
 
+BOUNDS = 40
+"""Steps towards a bound at most; fewer than ten are needed."""
+
 BREAKS = 2000
 """Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number."""
 
@@ -207,10 +210,59 @@ def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
 
 
 def ceiling(game: Game) -> float:
-    """A total that no equilibrium exceeds: nobody buys above the highest b, and all are served below ``cap``."""
+    """A total that no equilibrium exceeds: nobody buys above the highest b, all are served below ``cap``, and where users
+    may drop out, no allocation whatever buys more than ``most``."""
     top = game.price.total(float(game.b.max()))
     cap = game.cap[0]
-    return min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top
+    top = min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top
+    return _below(game, top) if game.choosy and top > 0 else top
+
+
+def _below(game: Game, top: float) -> float:
+    """A total up to ``top`` above which even ``most`` is less than the total. Newton's method from where the first user
+    drops out: often nobody does."""
+    sizes = np.diff(game.start)
+    eager = np.repeat((sizes > 1) & (game.alpha > 0) & (game.alpha < 1), sizes)
+    at, low = min(top, game.price.total(float(game.b[eager].min()))), 0.0
+    at = at if at > 0 else top
+    for _ in range(BOUNDS):
+        value, slope = most(game, at)
+        if value < 0:
+            top = at
+            if low == 0 and at == game.price.total(float(game.b[eager].min())):
+                break  # nobody drops out below the total: it need not be known better
+        else:
+            low = at
+        ahead = (at - value / slope) * (1 + 1e-6)
+        if abs(ahead - top) <= 2e-6 * top:
+            break
+        at = ahead if low < ahead < top else 0.5 * (low + top)
+    return top
+
+
+def most(game: Game, total: float) -> tuple[float, float]:
+    """An upper bound of sum_j r_j(Y) - Y, falling in Y, and its slope.
+
+    Whatever its alpha, and whoever takes part, an aggregator's purchase is the sum of beta_i (1 - g_i) / (2 a_i) with
+    sum (1/g_i - 1) / (2 a_i) = 1/q over the users with beta_i > 0. The largest such sum has g_i = min(1, nu /
+    sqrt(beta_i)); it falls as the price or its slope rises.
+    """
+    p, q, curvature = game.price.at(total)
+    weight, root = 0.5 / game.a, np.sqrt(np.maximum(game.b - p, 0.0))
+    sizes, first = np.diff(game.start), game.start[:-1]
+    level = np.zeros(len(sizes))
+    for _ in range(BOUNDS):
+        inside = np.where(root > np.repeat(level, sizes), weight, 0.0)
+        sums, roots = np.add.reduceat(inside, first), np.add.reduceat(inside * root, first)
+        new = roots / (sums + 1 / q)
+        settled = (new - level <= 1e-12 * new).all()
+        level = new
+        if settled:
+            break
+    bought = np.add.reduceat(inside * root * root, first) - level * roots
+    per_p = -np.where(level > 0, sums - level * np.add.reduceat(inside / np.where(root > 0, root, 1.0), first), 0.0)
+    slope = float(per_p.sum()) * q - float((level * level).sum()) * curvature / (q * q)
+    return float(bought.sum()) - total, slope - 1.0
 
 
 def candidates(game: Game, allowed: int | None = None, excess: Excess | None = None) -> Zeros:
