@@ -149,6 +149,9 @@ def slope_bound(alpha: float) -> float | None:
 
 def _grouped(game: Game) -> Iterator[Group]:
     sizes = np.diff(game.start)
+    if (sizes == 1).all():
+        yield Group("alone", game.a, game.b, game.start, game.alpha, np.arange(len(sizes)))
+        return
     rules = np.full(len(sizes), "fair", dtype=object)
     for alpha, rule in ((0.0, "welfare"), (0.5, "half"), (1.0, "proportional"), (np.inf, "equal")):
         rules[game.alpha == alpha] = rule
