@@ -35,7 +35,7 @@ BREAKS = 2000
 """Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number."""
 
 ROUGH = 0.1
-"""On the way to a zero multipliers are solved for up to this (in the logarithm), and purchases corrected for the rest."""
+"""On the way to a zero multipliers are solved for up to this (in the logarithm), purchases corrected for the rest."""
 
 MANY, STRIDE = 50_000, 64
 """From so many users the answer for every 64th user comes first."""
@@ -213,8 +213,8 @@ def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
 
 
 def ceiling(game: Game) -> float:
-    """A total that no equilibrium exceeds: nobody buys above the highest b, all are served below ``cap``, and where users
-    may drop out, no allocation whatever buys more than ``most``."""
+    """A total that no equilibrium exceeds: nobody buys above the highest b, all are served below ``cap``, and (asked
+    where users may drop out) no allocation whatever buys more than ``most``."""
     top = game.price.total(float(game.b.max()))
     cap = game.cap[0]
     top = min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top

@@ -67,8 +67,8 @@ def polish(f: Function, low: float, high: float, start: float | None = None) -> 
 
 
 def approach(f: Function, low: float, high: float, start: float) -> float:
-    """A point near the zero where f falls from above to below zero, by Newton's method without safeguards: ``start``, or
-    the last point between ``low`` and ``high`` if it leads astray."""
+    """A point near the zero where f falls from above to below zero, by Newton's method without safeguards: ``start``,
+    or the last point between ``low`` and ``high`` if it leads astray."""
     at = start
     for _ in range(APPROACH):
         value, slope = f(at)
