@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import model, own, values
+from . import convergence, feasible, figures, model, own, studies, values
 from .membership import RULES
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
@@ -134,6 +134,31 @@ OPTIONS = {
     "membership": Column("", "membership rule of all, in the place of their own", kind=str, default=""),
 }
 
+STUDIES = {
+    "feasible_set": Study(
+        "What can one aggregator give two users, and where does each fairness lie?",
+        feasible.feasible_set,
+        figures.feasible_set,
+    ),
+    "convergence": Study(
+        "Do best responses settle, in turn and all at once?", convergence.convergence, figures.convergence
+    ),
+    "large_user": Study(
+        "What do small users lose to a large one beside them (50 draws)?", studies.large_user, figures.large_user
+    ),
+    "allocation_rules": Study(
+        "What do small users get by each allocation rule and membership rule, and how is it spread (50 draws)?",
+        studies.allocation_rules,
+        figures.allocation_rules,
+    ),
+    "alpha": Study("What does fairness cost, of both aggregators or of one (10 draws)?", studies.alpha, figures.alpha),
+    "number_of_aggregators": Study(
+        "Are users better off in few or in many aggregators (10 draws)?",
+        studies.number_of_aggregators,
+        figures.number_of_aggregators,
+    ),
+}
+
 market = Market(
     name="aggregator_game",
     title="Aggregators with alpha-fair allocation",
@@ -150,4 +175,5 @@ market = Market(
     accounts=values.accounts,
     check=check,
     summary=values.tables,
+    studies=STUDIES,
 )
