@@ -121,6 +121,7 @@ def act(options: argparse.Namespace) -> int:
     return run(options)
 
 
+PRINTED = 100  # rows of a study's table beyond which it is only written
 SWEEPING = ("report", "scheduler")
 SINGLE = ("formulation", "solver", "strict", "every", "timing")
 
@@ -216,7 +217,10 @@ def study(options: argparse.Namespace) -> int:
         )
     heading(console, found.case.title, found.study.meaning)
     for name, table in found.tables.items():
-        print_table(console, table, name.replace("_", " "))
+        if len(table) <= PRINTED:
+            print_table(console, table, name.replace("_", " "))
+        else:
+            console.print(f"{len(table)} rows in {name}.csv\n")
     console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
     return found.code
 

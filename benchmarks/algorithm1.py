@@ -47,9 +47,9 @@ class Aggregator:
         return float(self.problem.value) if self.problem.value is not None else -np.inf
 
 
-def golden(value: Callable[[float], float], low: float, high: float) -> float:
-    """The maximiser of a unimodal function, to 1e-4 of the range."""
-    tolerance = 1e-4 * (high - low)
+def golden(value: Callable[[float], float], low: float, high: float, tolerance: float = 0.0) -> float:
+    """The maximiser of a unimodal function, to ``tolerance`` or else to 1e-4 of the range."""
+    tolerance = tolerance or 1e-4 * (high - low)
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = value(left), value(right)
     while high - low > tolerance:
@@ -79,6 +79,27 @@ def play(players: list[Aggregator], slope: float, rounds: int = 50) -> np.ndarra
         if (np.abs(y - before) <= 2e-4 * np.array(ranges)).all():
             break
     return y
+
+
+def search_alone(a: np.ndarray, b: np.ndarray, slope: float, tolerance: float = 1e-6) -> tuple[np.ndarray, int]:
+    """Single users answering one after the other by Algorithm 1: golden section on the payoff, whose inner problem has
+    one user and nothing to solve; each to a tenth of ``tolerance`` MWh: (purchases, sweeps)."""
+    firsts, curvatures = b.tolist(), a.tolist()
+    x = [0.0] * len(firsts)
+    total, sweeps, moved = 0.0, 0, np.inf
+    while moved > tolerance:
+        sweeps, moved = sweeps + 1, 0.0
+        for i, (first, curvature) in enumerate(zip(firsts, curvatures, strict=True)):
+            given = total - x[i]
+            high = first / (2 * curvature)
+
+            def payoff(y: float, v: float = first, w: float = curvature, r: float = given) -> float:
+                return y * (v - slope * (r + y) - w * y)
+
+            new = golden(payoff, 0.0, high, 0.1 * tolerance)
+            moved = max(moved, abs(new - x[i]))
+            total, x[i] = given + new, new
+    return np.array(x), sweeps
 
 
 def play_alone(a: np.ndarray, b: np.ndarray, slope: float, tolerance: float = 1e-6) -> tuple[np.ndarray, int]:

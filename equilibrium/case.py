@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from . import columns
 from .catalogue import find_market
 from .data import Data, change, check_market, trace
 from .errors import DataError, Fault
@@ -38,6 +39,7 @@ from .tables import (
 __all__ = ["Alternative", "Case", "Data", "change", "read_case", "split_pairs", "trace"]
 
 SETTINGS = ("market", "title", "source", "licence", "currency")  # the keys of case.toml, all of them required
+SUFFIXES = (".csv", ".parquet")
 STUDY = "study.csv"  # scenarios of a parameter study, read when one is asked for
 SOURCE = Column(unit="", meaning="where the number comes from", kind=str)
 
@@ -125,14 +127,16 @@ def read_case(folder: str | Path, market_lookup: Callable[[str], Market] = find_
     if market is None:
         raise DataError(faults, str(folder))
     market = in_currency(market, _currency(settings, faults))
-    sheets = _read_sheets(files, present, market, faults)
+    frames = columns.frames(files, {table.name: table for table in market.tables}, faults)
+    sheets = _read_sheets({n: c for n, c in files.items() if _table(n) not in frames}, present, market, faults)
     parameters = _check_parameters(sheets.get("parameters"), market, faults)
     tables = _check_tables(sheets, market, faults)
     alternatives, named = _check_alternatives(sheets.get("alternatives"), market, present, faults)
     expected = _check_expected(sheets.get("expected"), named, faults)
     if faults:
         raise DataError(sorted(faults, key=lambda fault: (fault.file, fault.row or 0)), str(folder))
-    data = Data(market, parameters, {table.name: to_frame(table, records) for table, records in tables})
+    frames |= {table.name: to_frame(table, records) for table, records in tables}
+    data = Data(market, parameters, {table.name: frames[table.name] for table in market.tables if table.name in frames})
     check_market(data, str(folder))
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return Case(
@@ -148,14 +152,14 @@ def read_case(folder: str | Path, market_lookup: Callable[[str], Market] = find_
 
 
 def _read_files(folder: Path, faults: list[Fault]) -> dict[str, bytes]:
-    """Contents of case.toml and of every CSV file that lies in the folder itself."""
+    """Contents of case.toml and of every CSV and Parquet file that lies in the folder itself."""
     if not folder.is_dir():
         exists = folder.exists()
         message = "this is a file; give the folder that holds case.toml" if exists else "there is no such folder"
         raise DataError([Fault(str(folder), message)])
     files: dict[str, bytes] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or (path.name != "case.toml" and path.suffix.lower() != ".csv"):
+        if path.name.startswith(".") or (path.name != "case.toml" and path.suffix.lower() not in SUFFIXES):
             continue
         if path.is_symlink():
             faults.append(Fault(path.name, "this is a link; put the file itself into the case folder"))
@@ -166,6 +170,11 @@ def _read_files(folder: Path, faults: list[Fault]) -> dict[str, bytes]:
     if not any(path.name == "case.toml" for path in folder.iterdir()):
         faults.append(Fault("case.toml", "the file is missing; it names the market: " + ", ".join(SETTINGS)))
     return files
+
+
+def _table(file: str) -> str:
+    """The table that a file may hold."""
+    return file.rpartition(".")[0]
 
 
 def _read_settings(files: Mapping[str, bytes], faults: list[Fault]) -> dict[str, str]:
@@ -231,9 +240,9 @@ def _read_sheets(
         required["parameters.csv"] = PARAMETERS
     known = {f"{table.name}.csv": table for table in (*market.tables, PARAMETERS, ALTERNATIVES, EXPECTED)}
     for name in required:
-        if name not in present:
-            columns = ", ".join(columns_of(required[name]))
-            message = f"the file is missing ({required[name].meaning}; columns {columns})"
+        if name not in present and f"{_table(name)}.parquet" not in present:
+            listed = ", ".join(columns_of(required[name]))
+            message = f"the file is missing ({required[name].meaning}; columns {listed})"
             faults.append(Fault(name, message))
     sheets = {}
     for name, content in files.items():
@@ -241,7 +250,7 @@ def _read_sheets(
             sheet = read_sheet(content, name, faults)
             if sheet is not None:
                 sheets[known[name].name] = sheet
-        elif name not in ("case.toml", STUDY):
+        elif name not in ("case.toml", STUDY) and not name.lower().endswith(".parquet"):
             message = f"the market {market.name} has no table of this name" + did_you_mean(name, known)
             faults.append(Fault(name, message, allowed=", ".join(known)))
     return sheets
@@ -333,7 +342,7 @@ def _check_alternatives(
             faults.append(Fault(sheet.file, message, record.row, "structure", structure, right))
             continue
         for table in market.structures[structure].needs:
-            if f"{table}.csv" not in present:
+            if not {f"{table}.csv", f"{table}.parquet"} & present:
                 message = f"structure '{structure}' needs {table}.csv, which is not in the folder"
                 faults.append(Fault(sheet.file, message, record.row, "structure"))
         options = _check_options(sheet.file, record, market.structures[structure], faults)

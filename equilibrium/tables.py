@@ -226,7 +226,7 @@ def check_records(sheet: Sheet, table: Table, faults: list[Fault]) -> list[Recor
     Faults: columns, units, cells, rows longer or shorter than the header, duplicate keys, too few rows.
     """
     columns = columns_of(table)
-    positions = _check_header(sheet, columns, faults)
+    positions = check_header(sheet, columns, faults)
     records = []
     for row in sheet.rows:
         if len(row.cells) == len(sheet.header.cells):
@@ -240,7 +240,7 @@ def check_records(sheet: Sheet, table: Table, faults: list[Fault]) -> list[Recor
     return records
 
 
-def _check_header(sheet: Sheet, columns: Mapping[str, Column], faults: list[Fault]) -> dict[str, int]:
+def check_header(sheet: Sheet, columns: Mapping[str, Column], faults: list[Fault]) -> dict[str, int]:
     """Position of every known column in the file."""
     positions: dict[str, int] = {}
     for position, text in enumerate(sheet.header.cells):

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PROVENANCE = "provenance.json"
 
 
+LONG = 100_000  # rows beyond which a table is written as Parquet
+
+
 MADE_BY = "flexmarkets"
 
 
@@ -83,9 +86,12 @@ def room_for(target: Path) -> Iterator[Path]:
 
 
 def put_tables(tables: Mapping[str, pd.DataFrame], room: Path) -> None:
-    """Every table as a CSV file."""
+    """Every table as a CSV file, those of more than ``LONG`` rows as Parquet."""
     for name, table in tables.items():
-        table.to_csv(room / f"{name}.csv", index=False)
+        if len(table) > LONG:
+            table.to_parquet(room / f"{name}.parquet", index=False)
+        else:
+            table.to_csv(room / f"{name}.csv", index=False)
 
 
 def _move(room: Path, target: Path) -> None:

@@ -23,11 +23,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import model, own, values
+from . import convergence, feasible, figures, model, own, studies, values
 from .membership import RULES
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
@@ -37,6 +38,18 @@ PARAMETERS = {
     "price_intercept": Column("EUR/MWh", "price if nobody buys", "p0", default=0.0),
     "price_slope": Column("EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True),
     "price_exponent": Column("1", "convexity of the price: 1 linear", "k", minimum=1, default=1.0),
+    "drawn_users": Column(
+        "1",
+        "users drawn at random, in equal consecutive parts for the aggregators that have none in table users",
+        minimum=0,
+        kind=int,
+        default=0,
+    ),
+    "seed": Column("1", "of the draw: first all curvatures, then all first values", minimum=0, kind=int, default=0),
+    "curvature_low": Column("EUR/MWh^2", "least curvature drawn", minimum=0, open_minimum=True, default=0.1),
+    "curvature_high": Column("EUR/MWh^2", "largest curvature drawn", minimum=0, open_minimum=True, default=0.9),
+    "first_value_low": Column("EUR/MWh", "least first value drawn", minimum=0, default=0.0),
+    "first_value_high": Column("EUR/MWh", "largest first value drawn", minimum=0, open_minimum=True, default=10.0),
 }
 AGGREGATORS = Table(
     "aggregators",
@@ -57,13 +70,14 @@ AGGREGATORS = Table(
 )
 USERS = Table(
     "users",
-    "whose energy is bought; utility is first_value x - curvature x^2",
+    "whose energy is bought; utility is first_value x - curvature x^2 (CSV or Parquet)",
     ("aggregator", "user"),
     {
         "curvature": Column("EUR/MWh^2", "fall of the value, half of it", "a", minimum=0, open_minimum=True),
         "first_value": Column("EUR/MWh", "value of the first unit", "b", minimum=0, open_minimum=True),
         "source": SOURCE,
     },
+    optional=True,
 )
 
 
@@ -78,32 +92,71 @@ def number(text: str) -> float | None:
 
 def check(data: Any) -> list[Fault]:
     """What no single cell shows: alpha is a number, users belong to one aggregator each, nobody stands alone."""
-    aggregators, users = data.tables["aggregators"], data.tables["users"]
+    aggregators = data.tables["aggregators"]
     faults = [
         Fault("aggregators.csv", "alpha is no number of at least 0", None, f"alpha[{name}]", value, FAIRNESS)
         for name, value in aggregators["alpha"].items()
         if number(value) is None
     ]
-    groups = users.index.get_level_values("aggregator")
-    known = groups.unique()
+    for name in ("curvature", "first_value"):
+        if data.parameters[f"{name}_low"] > data.parameters[f"{name}_high"]:
+            faults.append(Fault("parameters.csv", f"{name}_low is above {name}_high"))
+    users = data.tables.get("users")
+    groups = pd.Index([]) if users is None else users.index.levels[0][np.bincount(users.index.codes[0]) > 0]
     faults += [
         Fault("users", "there is no such aggregator", None, "aggregator", str(name), ", ".join(aggregators.index[:20]))
-        for name in known[~known.isin(aggregators.index)]
+        for name in groups[~groups.isin(aggregators.index)]
     ]
+    bare, drawn = aggregators.index[~aggregators.index.isin(groups)], int(data.parameters["drawn_users"])
+    if drawn and len(bare) == 0:
+        message = "users are drawn, but every aggregator has its own in table users"
+        faults.append(Fault("parameters.csv", message, None, "drawn_users", str(drawn)))
     faults += [
-        Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(name))
-        for name in aggregators.index[~aggregators.index.isin(known)]
+        Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(name)) for name in bare[drawn:]
     ]
-    names = users.index.get_level_values("user")
+    return faults + (_in_several(users) if users is not None else [])
+
+
+def _in_several(users: pd.DataFrame) -> list[Fault]:
+    """Users that belong to more than one aggregator."""
+    if np.bincount(users.index.codes[1]).max(initial=0) <= 1:
+        return []
+    groups, names = (users.index.get_level_values(level) for level in (0, 1))
+    found = []
     for name in names[names.duplicated()].unique()[:20]:
         where = ", ".join(map(str, groups[np.asarray(names == name)]))
-        faults.append(Fault("users", f"the user belongs to several aggregators: {where}", None, "user", str(name)))
-    return faults
+        found.append(Fault("users", f"the user belongs to several aggregators: {where}", None, "user", str(name)))
+    return found
 
 
 OPTIONS = {
     "alpha": Column("1", f"fairness of all aggregators in the place of their own: {FAIRNESS}", kind=str, default=""),
     "membership": Column("", "membership rule of all, in the place of their own", kind=str, default=""),
+}
+
+STUDIES = {
+    "feasible_set": Study(
+        "What can one aggregator give two users, and where does each fairness lie?",
+        feasible.feasible_set,
+        figures.feasible_set,
+    ),
+    "convergence": Study(
+        "Do best responses settle, in turn and all at once?", convergence.convergence, figures.convergence
+    ),
+    "large_user": Study(
+        "What do small users lose to a large one beside them (50 draws)?", studies.large_user, figures.large_user
+    ),
+    "allocation_rules": Study(
+        "What do small users get by each allocation rule and membership rule, and how is it spread (50 draws)?",
+        studies.allocation_rules,
+        figures.allocation_rules,
+    ),
+    "alpha": Study("What does fairness cost, of both aggregators or of one (10 draws)?", studies.alpha, figures.alpha),
+    "number_of_aggregators": Study(
+        "Are users better off in few or in many aggregators (10 draws)?",
+        studies.number_of_aggregators,
+        figures.number_of_aggregators,
+    ),
 }
 
 market = Market(
@@ -122,4 +175,5 @@ market = Market(
     accounts=values.accounts,
     check=check,
     summary=values.tables,
+    studies=STUDIES,
 )

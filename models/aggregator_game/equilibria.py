@@ -54,8 +54,9 @@ class Found:
 
 def solve(game: Game, every: bool = True) -> Found:
     """The equilibria of ``game``. every: look for all of them where theory does not say that there is one."""
-    zeros = candidates(game, None if every or game.choosy else 0)
-    profiles = [profile(game, total) for total in zeros.found]
+    excess = Excess(game)
+    zeros = candidates(game, None if every or game.choosy else 0, excess)
+    profiles = [profile(game, total, excess) for total in zeros.found]
     kept, rejected = [], []
     for one in profiles:
         (kept if stands(game, one) else rejected).append(one)
@@ -98,9 +99,9 @@ def _reason(game: Game, complete: bool, rejected: int) -> str:
     return text
 
 
-def profile(game: Game, total: float) -> Profile:
-    """Everybody's purchases and surpluses at a total."""
-    excess = Excess(game)
+def profile(game: Game, total: float, excess: Excess | None = None) -> Profile:
+    """Everybody's purchases and surpluses at a total. excess: the game's, with multipliers of totals not far away."""
+    excess = excess or Excess(game)
     excess(total)
     p, q, _ = game.price.at(total)
     x, s, y = np.zeros(len(game.a)), np.zeros(len(game.a)), np.zeros(len(game.alpha))
@@ -131,7 +132,8 @@ def response(game: Game, j: int, given: float) -> Profile | None:
     """Aggregator ``j``'s best response to a demand ``given`` of the others; None where every purchase leaves somebody
     without surplus (alpha >= 1)."""
     own = game.alone(j, given)
-    profiles = [profile(own, total) for total in candidates(own).found]
+    excess = Excess(own)
+    profiles = [profile(own, total, excess) for total in candidates(own, None, excess).found]
     alpha = float(game.alpha[j])
     if not profiles:
         single_or_low = len(own.a) == 1 or alpha < 1

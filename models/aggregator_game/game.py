@@ -14,8 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .response import Group, Point, respond
-from .search import Zeros, all_zeros, polish
+from .response import CLOSE, Group, Point, respond
+from .search import Zeros, all_zeros, approach, polish
 
 Array = np.ndarray
 
@@ -28,8 +28,14 @@ SMALL = 1e-12
 FAR = 1.0
 """Multipliers (logarithms) are not moved further than this before they are solved for."""
 
+BOUNDS = 40
+"""Steps towards a bound at most; fewer than ten are needed."""
+
 BREAKS = 2000
 """Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number."""
+
+ROUGH = 0.1
+"""On the way to a zero multipliers are solved for up to this (in the logarithm), purchases corrected for the rest."""
 
 MANY, STRIDE = 50_000, 64
 """From so many users the answer for every 64th user comes first."""
@@ -143,6 +149,9 @@ def slope_bound(alpha: float) -> float | None:
 
 def _grouped(game: Game) -> Iterator[Group]:
     sizes = np.diff(game.start)
+    if (sizes == 1).all():
+        yield Group("alone", game.a, game.b, game.start, game.alpha, np.arange(len(sizes)))
+        return
     rules = np.full(len(sizes), "fair", dtype=object)
     for alpha, rule in ((0.0, "welfare"), (0.5, "half"), (1.0, "proportional"), (np.inf, "equal")):
         rules[game.alpha == alpha] = rule
@@ -161,14 +170,18 @@ class Excess:
     """The excess demand f(Y) = sum_j r_j(Y) - Y with its slope; each total's multipliers lead to those of the next."""
 
     def __init__(self, game: Game, theta: list[Array] | None = None) -> None:
-        self.game, self.theta, self.at = game, theta, 0.0
+        self.game, self.theta, self.at, self.close = game, theta, 0.0, CLOSE
         self.points: list[Point] = []
+        self.memories = [np.zeros(len(group.a) if group.rule == "fair" else 0) for group in game.groups]
 
     def __call__(self, total: float) -> tuple[float, float]:
         """f and f' at a total; ``points`` then holds what the groups do there."""
         p, q, curvature = self.game.price.at(total)
         theta = self._ahead(p, q) if self.points else (self.theta or [None] * len(self.game.groups))
-        self.points = [respond(g, p, q, t) for g, t in zip(self.game.groups, theta, strict=True)]
+        self.points = [
+            respond(group, p, q, first, memory, self.close)
+            for group, first, memory in zip(self.game.groups, theta, self.memories, strict=True)
+        ]
         self.at = total
         value = sum(float(point.y.sum()) for point in self.points) - total
         slope = sum(q * float(point.dp.sum()) + curvature * float(point.dq.sum()) for point in self.points) - 1.0
@@ -200,26 +213,76 @@ def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
 
 
 def ceiling(game: Game) -> float:
-    """A total that no equilibrium exceeds: nobody buys above the highest b, and all are served below ``cap``."""
+    """A total that no equilibrium exceeds: nobody buys above the highest b, all are served below ``cap``, and (asked
+    where users may drop out) no allocation whatever buys more than ``most``."""
     top = game.price.total(float(game.b.max()))
     cap = game.cap[0]
-    return min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top
+    top = min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top
+    return _below(game, top) if game.choosy and top > 0 else top
 
 
-def candidates(game: Game, allowed: int | None = None) -> Zeros:
+def _below(game: Game, top: float) -> float:
+    """A total up to ``top`` above which even ``most`` is less than the total. Newton's method from where the first user
+    drops out: often nobody does."""
+    sizes = np.diff(game.start)
+    eager = np.repeat((sizes > 1) & (game.alpha > 0) & (game.alpha < 1), sizes)
+    at, low = min(top, game.price.total(float(game.b[eager].min()))), 0.0
+    at = at if at > 0 else top
+    for _ in range(BOUNDS):
+        value, slope = most(game, at)
+        if value < 0:
+            top = at
+            if low == 0 and at == game.price.total(float(game.b[eager].min())):
+                break  # nobody drops out below the total: it need not be known better
+        else:
+            low = at
+        ahead = (at - value / slope) * (1 + 1e-6)
+        if abs(ahead - top) <= 2e-6 * top:
+            break
+        at = ahead if low < ahead < top else 0.5 * (low + top)
+    return top
+
+
+def most(game: Game, total: float) -> tuple[float, float]:
+    """An upper bound of sum_j r_j(Y) - Y, falling in Y, and its slope.
+
+    Whatever its alpha, and whoever takes part, an aggregator's purchase is the sum of beta_i (1 - g_i) / (2 a_i) with
+    sum (1/g_i - 1) / (2 a_i) = 1/q over the users with beta_i > 0. The largest such sum has g_i = min(1, nu /
+    sqrt(beta_i)); it falls as the price or its slope rises.
+    """
+    p, q, curvature = game.price.at(total)
+    weight, root = 0.5 / game.a, np.sqrt(np.maximum(game.b - p, 0.0))
+    sizes, first = np.diff(game.start), game.start[:-1]
+    level = np.zeros(len(sizes))
+    for _ in range(BOUNDS):
+        inside = np.where(root > np.repeat(level, sizes), weight, 0.0)
+        sums, roots = np.add.reduceat(inside, first), np.add.reduceat(inside * root, first)
+        new = roots / (sums + 1 / q)
+        settled = (new - level <= 1e-12 * new).all()
+        level = new
+        if settled:
+            break
+    bought = np.add.reduceat(inside * root * root, first) - level * roots
+    per_p = -np.where(level > 0, sums - level * np.add.reduceat(inside / np.where(root > 0, root, 1.0), first), 0.0)
+    slope = float(per_p.sum()) * q - float((level * level).sum()) * curvature / (q * q)
+    return float(bought.sum()) - total, slope - 1.0
+
+
+def candidates(game: Game, allowed: int | None = None, excess: Excess | None = None) -> Zeros:
     """All totals Y with sum_j r_j(Y) = Y, and whether these are proved to be all.
 
-    allowed: evaluations of the game that may be spent; 0 for one zero, with nothing said about others.
+    allowed: evaluations of the game that may be spent; 0 for one zero, with nothing said about others. excess: the
+    game's excess demand where the caller wants to go on with its multipliers.
     """
     high = ceiling(game)
     if not high > 0:
         return Zeros((), True)
-    kappa = game.kappa
+    excess, kappa = excess or Excess(game), game.kappa
     parts, complete = _parts(game, high)
     if len(parts) == 1 and (allowed == 0 or (kappa is not None and kappa <= 0)):
-        only = one(game)
+        only = one(game, high, excess)
         return Zeros(() if only is None else (only,), kappa is not None and kappa <= 0)
-    excess, found = Excess(game), []
+    found: list[float] = []
     budget = max(50, WORK // len(game.a)) if allowed is None else allowed
     for low, top in parts:
         part = all_zeros(excess, low, top, kappa, budget)
@@ -228,15 +291,17 @@ def candidates(game: Game, allowed: int | None = None) -> Zeros:
     return Zeros(tuple(found), complete)
 
 
-def one(game: Game) -> float | None:
-    """One total with sum_j r_j(Y) = Y, from the answer of a sample of the users where they are many; None if f keeps
-    one sign on the way."""
-    high = ceiling(game)
-    start, theta = 0.7 * high, None
+def one(game: Game, high: float, excess: Excess) -> float | None:
+    """One total up to ``high`` with sum_j r_j(Y) = Y, from the answer of a sample of the users where they are many;
+    None if f keeps one sign on the way."""
+    start = 0.7 * high
     if len(game.a) > MANY and len(game.a) > 100 * len(game.alpha):
         sample = Excess(game.sample(STRIDE))
         top = ceiling(sample.game)
         near = polish(sample, SMALL * top, top, 0.7 * top)
         if near is not None:
-            start, theta = near * len(game.a) / len(sample.game.a), [point.theta for point in sample.points]
-    return polish(Excess(game, theta), SMALL * high, high, start)
+            start, excess.theta = near * len(game.a) / len(sample.game.a), [point.theta for point in sample.points]
+    excess.close = ROUGH
+    start = approach(excess, SMALL * high, high, start)
+    excess.close = CLOSE
+    return polish(excess, SMALL * high, high, start)

@@ -41,8 +41,9 @@ def alone(data: Any) -> pyo.ConcreteModel:
 
 def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     model = pyo.ConcreteModel()
-    model.curvature = data.param("users", "curvature")
-    model.first_value = data.param("users", "first_value")
+    for name, values in (("curvature", case.a), ("first_value", case.b)):
+        drawn = data.parameters["drawn_users"]
+        setattr(model, name, _numbers(case, values) if drawn else data.param("users", name))
     for name in ("intercept", "slope", "exponent"):
         setattr(model, f"price_{name}", data.param("parameters", f"price_{name}"))
     first = _start(case)
@@ -55,6 +56,11 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     for name in members:
         _payoff(model, model.aggregator[name], case, name)
     return model
+
+
+def _numbers(case: setting.Setting, values: np.ndarray) -> pyo.Param:
+    """Numbers that were drawn: they stand in no table."""
+    return pyo.Param(list(case.users), initialize=dict(zip(case.users, values.tolist(), strict=True)), mutable=True)
 
 
 def _start(case: setting.Setting) -> dict[Any, float]:

@@ -109,8 +109,16 @@ def each(pieces: Sequence[Piece], work: Callable[[Piece], Array]) -> list[Array]
         return list(pool.map(work, pieces))
 
 
-def respond(group: Group, p: float, q: float, theta: Array | None = None) -> Point:
+def respond(
+    group: Group,
+    p: float,
+    q: float,
+    theta: Array | None = None,
+    memory: Array | None = None,
+    close: float = CLOSE,
+) -> Point:
     """Purchases of the group's aggregators at price ``p`` with slope ``q`` > 0. theta: multipliers to begin with.
+    memory: what ``users.fair`` begins with, changed in place. close: the last step of theta is at most this.
 
     An aggregator with alpha >= 1 (or max-min) must have b > p for all its users; one with alpha < 1 leaves out those
     with b <= p.
@@ -123,11 +131,11 @@ def respond(group: Group, p: float, q: float, theta: Array | None = None) -> Poi
     theta = _start(group, p, q) if theta is None else theta
     low, high = np.full(len(theta), -700.0), np.full(len(theta), np.inf if smallest is None else 0.0)
     for _ in range(PASSES):
-        sums = _sums(group, p, theta, smallest)
+        sums = _sums(group, p, theta, smallest, memory)
         bought = sums[0] > 0  # an aggregator that lost all its users buys nothing
         value = np.log(sums[0] * q, out=np.zeros(len(theta)), where=bought)
         step = value * np.divide(sums[0], sums[1], out=np.zeros(len(theta)), where=bought)
-        if (np.abs(step) <= CLOSE).all():
+        if (np.abs(step) <= close).all():
             return _point(sums, q, theta, step, smallest is None)
         low, high = np.where(value > 0, theta, low), np.where(value < 0, theta, high)
         ahead = theta + np.clip(step, -JUMP, JUMP)
@@ -145,7 +153,7 @@ def _point(sums: Array, q: float, theta: Array, step: Array, fair: bool) -> Poin
     return Point(y, dp, dq, theta + step, per_p, per_q) if fair else Point(y, dp, dq, theta + step)
 
 
-def _sums(group: Group, p: float, theta: Array, smallest: Array | None) -> Array:
+def _sums(group: Group, p: float, theta: Array, smallest: Array | None, memory: Array | None) -> Array:
     """Nine sums over the users of each aggregator, as rows (h_i = ln g_i; all with 1/(2a) inside):
 
     (1/g - 1); its fall with theta; x; its fall with theta; x/beta; what the price does to the first sum and to x
@@ -158,7 +166,7 @@ def _sums(group: Group, p: float, theta: Array, smallest: Array | None) -> Array
         if not beta.min() > 0:
             weight = np.where(beta > 0, weight, 0.0)
             beta = np.where(beta > 0, beta, 1.0)
-        g, rest, e = _normal(group, piece, theta, beta, a, smallest)
+        g, rest, e = _normal(group, piece, theta, beta, a, smallest, memory)
         part = rest / (1 + g) * weight  # (1 - g) / (2a)
         over_g, times_g = weight / g, weight * g
         falls = [part / g, over_g * e, beta * part, beta * times_g * e, part]
@@ -200,7 +208,15 @@ def allocate(group: Group, p: float, q: float, theta: Array) -> tuple[Array, Arr
     return x, s
 
 
-def _normal(group: Group, piece: Piece, theta: Array, beta: Array, a: Array, smallest: Array | None) -> users.Normal:
+def _normal(
+    group: Group,
+    piece: Piece,
+    theta: Array,
+    beta: Array,
+    a: Array,
+    smallest: Array | None,
+    memory: Array | None = None,
+) -> users.Normal:
     spread = piece.spread(theta)
     if smallest is not None:
         return users.equal(spread, beta, a, piece.spread(smallest))
@@ -208,7 +224,9 @@ def _normal(group: Group, piece: Piece, theta: Array, beta: Array, a: Array, sma
         return users.proportional(spread, beta, a)
     if group.rule == "half":
         return users.half(spread, beta, a)
-    return users.fair(spread, beta, a, piece.spread(group.alpha))
+    return users.fair(
+        spread, beta, a, piece.spread(group.alpha), None if memory is None or not memory.size else memory[piece.inside]
+    )
 
 
 def _alone(group: Group, p: float, q: float) -> Point:

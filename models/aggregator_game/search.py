@@ -25,6 +25,9 @@ GRID = 96
 NEAR = 1e-9
 """The last step of Newton's method towards a zero is at most this part of it; what is left is about its square."""
 
+APPROACH, NEARBY = 8, 1e-3
+"""Steps, and the last step relative to the point, of an approach to a zero from values that need not be exact."""
+
 ITERATIONS = 200
 """Steps towards one zero; some ten are needed."""
 
@@ -61,6 +64,21 @@ def polish(f: Function, low: float, high: float, start: float | None = None) -> 
             return at if above and below else None
         at = ahead if low < ahead < high else 0.5 * (low + high)
     return at if above and below else None
+
+
+def approach(f: Function, low: float, high: float, start: float) -> float:
+    """A point near the zero where f falls from above to below zero, by Newton's method without safeguards: ``start``,
+    or the last point between ``low`` and ``high`` if it leads astray."""
+    at = start
+    for _ in range(APPROACH):
+        value, slope = f(at)
+        ahead = at - value / slope if slope < 0 else math.nan
+        if not low < ahead < high:
+            return at
+        away, at = abs(ahead - at), ahead
+        if away <= NEARBY * at:
+            break
+    return at
 
 
 def all_zeros(f: Function, low: float, high: float, kappa: float | None, allowed: int) -> Zeros:

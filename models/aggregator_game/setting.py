@@ -67,18 +67,47 @@ class Setting:
 def read(data: Any, alpha: str = "", membership: str = "", alone: bool = False) -> Setting:
     """The setting of a case. alpha, membership: for all aggregators in the place of their table's. alone: every user
     buys for itself."""
-    aggregators, users = data.tables["aggregators"], data.tables["users"]
+    aggregators = data.tables["aggregators"]
     names = tuple(aggregators.index)
-    owner = pd.Index(names).get_indexer(users.index.get_level_values("aggregator"))
-    a, b = users["curvature"].to_numpy(), users["first_value"].to_numpy()
-    keys = users.index
+    keys, a, b = population(data)
+    owner = pd.Index(names).get_indexer(keys.levels[0])[keys.codes[0]]
     if (np.diff(owner) < 0).any():
         order = np.argsort(owner, kind="stable")
         keys, owner, a, b = keys[order], owner[order], a[order], b[order]
-    price = Price(*(float(data.parameters[f"price_{name}"]) for name in ("slope", "exponent", "intercept")))
     if alone:
         owner, names = np.arange(len(a)), tuple(f"{group}, {user}" for group, user in keys)
-        return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), price)
+        return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), price(data))
     values = [alpha] * len(names) if alpha else aggregators["alpha"].tolist()
     rules = (membership,) * len(names) if membership else tuple(aggregators["membership"])
-    return Setting(keys, names, owner, a, b, np.array([float(value) for value in values]), rules, price)
+    return Setting(keys, names, owner, a, b, np.array([float(value) for value in values]), rules, price(data))
+
+
+def price(data: Any) -> Price:
+    """The price of a case."""
+    return Price(*(float(data.parameters[f"price_{name}"]) for name in ("slope", "exponent", "intercept")))
+
+
+def draw(p: Any, seed: int) -> tuple[Array, Array]:
+    """Curvatures, then first values, of as many users as the parameters ``p`` ask for."""
+    random, count = np.random.default_rng(seed), int(p["drawn_users"])
+    a = random.uniform(p["curvature_low"], p["curvature_high"], count)
+    return a, random.uniform(p["first_value_low"], p["first_value_high"], count)
+
+
+def population(data: Any) -> tuple[pd.MultiIndex, Array, Array]:
+    """Keys (aggregator, user), curvatures and first values of the users of the table, then of those drawn."""
+    users, p = data.tables.get("users"), data.parameters
+    count = int(p["drawn_users"])
+    if not count:
+        return users.index, users["curvature"].to_numpy(), users["first_value"].to_numpy()
+    bare = [name for name in data.tables["aggregators"].index if users is None or name not in users.index.levels[0]]
+    a, b = draw(p, int(p["seed"]))
+    owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(count), len(bare))])
+    keys = pd.MultiIndex.from_arrays([owners, np.arange(1, count + 1).astype(str)], names=["aggregator", "user"])
+    if users is None:
+        return keys, a, b
+    return (
+        users.index.append(keys).remove_unused_levels(),
+        np.concatenate([users["curvature"], a]),
+        np.concatenate([users["first_value"], b]),
+    )

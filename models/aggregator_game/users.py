@@ -45,15 +45,19 @@ def half(theta: Array, beta: Array, a: Array) -> Normal:
     return np.sqrt(square * rest), rest, rest
 
 
-def fair(theta: Array, beta: Array, a: Array, alpha: Array) -> Normal:
+def fair(theta: Array, beta: Array, a: Array, alpha: Array, memory: Array | None = None) -> Normal:
     """Any alpha > 0: Newton on z = ln(g^2 / (1 - g^2)) in z/2 + (alpha - 1/2) softplus(z) = ln k.
 
-    The left side is convex for alpha > 1/2 and concave below, and the start lies on the side from which Newton's steps
-    are monotone, so it converges from everywhere.
+    The left side is convex for alpha > 1/2 and concave below, with slopes between 1/2 and alpha, so Newton's first step
+    leads from anywhere to the side from which the others are monotone. memory: z to begin with, changed in place to
+    that found; zeros where nothing is known.
     """
     target = theta + (2 * alpha - 1) * np.log(beta) - alpha * np.log(4 * a)
-    low, high = 2 * target, target / alpha
-    z = np.where(alpha > 0.5, np.minimum(low, high), np.maximum(low, high))
+    if memory is None or not memory[0]:
+        low, high = 2 * target, target / alpha
+        z = np.where(alpha > 0.5, np.minimum(low, high), np.maximum(low, high))
+    else:
+        z = memory
     for _ in range(STEPS):
         small = np.exp(-np.abs(z))
         share = np.where(z > 0, 1.0, small) / (1 + small)  # g^2
@@ -62,6 +66,8 @@ def fair(theta: Array, beta: Array, a: Array, alpha: Array) -> Normal:
         z = z - step
         if np.abs(step).max(initial=0.0) <= CLOSE:
             break
+    if memory is not None:
+        memory[:] = z
     small = np.exp(-np.abs(z))
     share, rest = np.where(z > 0, 1.0, small) / (1 + small), np.where(z > 0, small, 1.0) / (1 + small)
     return np.sqrt(share), rest, rest / (1 + (2 * alpha - 1) * share)

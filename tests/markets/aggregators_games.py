@@ -38,7 +38,7 @@ def data(one: Game, membership: str = "literal") -> Data:
         {"alpha": [f"{value:.17g}" for value in one.alpha], "membership": membership, "source": ""},
         index=pd.Index(names, name="aggregator"),
     )
-    parameters = {
+    parameters = {name: column.default for name, column in market.parameters.items()} | {
         "price_slope": one.price.slope,
         "price_exponent": one.price.exponent,
         "price_intercept": one.price.intercept,
