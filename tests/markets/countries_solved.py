@@ -29,8 +29,8 @@ def data_of(
     points: dict[tuple[str, int], tuple[float, float, float]] | None = None,
 ) -> Data:
     """plants: (intercept, slope, capacity) by country; links: limit; inelastic: (quantity, value); elastic:
-    (intercept, slope); response: (intensity, placement); hours: weight; fleets: (intercept, slope, ratio, plants, capacity); points: (price,
-    quantity, elasticity)."""
+    (intercept, slope); response: (intensity, placement); hours: weight; fleets: (intercept, slope, ratio, plants,
+    capacity); points: (price, quantity, elasticity)."""
     own = [((n, f"t{k}"), row) for n, rows in plants.items() for k, row in enumerate(rows, 1)]
     tables = {"plants": _frame(dict(own), ("country", "plant"), ("intercept", "slope", "capacity"))} if own else {}
     if fleets:
