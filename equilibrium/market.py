@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pyomo.environ import ConcreteModel
 
+    from .case import Alternative
     from .data import Data
     from .errors import Fault
     from .results import Solved
@@ -73,6 +74,20 @@ class Structure:
 
 
 @dataclass(frozen=True)
+class Study:
+    """A question that takes many equilibria of one case: a threshold, a sweep, a comparison of remedies.
+
+    ``run(data, alternatives, progress)`` gives tables by name; ``progress`` is called with one line before each step. A
+    column ``verdict`` says what the certificates behind a row say; a point without an answer is a row with the reason.
+    ``figures(tables)`` draws them.
+    """
+
+    meaning: str
+    run: Callable[[Data, Sequence[Alternative], Callable[[str], None]], Mapping[str, pd.DataFrame]]
+    figures: Callable[[Mapping[str, pd.DataFrame]], Mapping[str, Figure]] | None = None
+
+
+@dataclass(frozen=True)
 class Market:
     """Everything the machinery knows of a market.
 
@@ -95,6 +110,7 @@ class Market:
     check: Callable[[Data], list[Fault]] | None = None
     summary: Callable[[Sequence[Solved]], Mapping[str, pd.DataFrame]] | None = None
     figures: Callable[[Sequence[Solved]], Mapping[str, Figure]] | None = None
+    studies: Mapping[str, Study] = field(default_factory=dict)
 
 
 CURRENCY = "EUR"  # what markets write in their units; a case may count in another

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
-from ..led import Led, Optimum
+from ..led import Led, Optimum, distinct
 from ..reactions import reactions, response_kind, told
 from ..tolerances import CONVEX, REGRET
 from . import disjunctions, homotopy, regimes, tracing
@@ -147,7 +147,7 @@ def _by_regimes(problem: LeaderProblem, ties: str) -> Led:
     cost = problem.cost(np.concatenate([x, z]))
     bound = min(cost, _cost(best)) if proved else -np.inf
     reason = f"{found.reason} {'cover all its decisions' if found.complete else '(not all)'}; {kind.reason}"
-    optima = _distinct([Optimum(r.found.x, _cost(r)) for r in solved if r.local])  # type: ignore[union-attr, arg-type]
+    optima = distinct([Optimum(r.found.x, _cost(r)) for r in solved if r.local])  # type: ignore[union-attr, arg-type]
     alone = found.complete and _alone(problem, solved, x, cost)
     return Led(x, z, cost, bound, "regimes", reason, optima, len(found.regimes), 0.0, spread, alone, attained, notes)
 
@@ -186,11 +186,3 @@ def _nothing(problem: LeaderProblem, found: regimes.Exploration) -> None:
         f"whatever {problem.player.name} decides, the followers' answer breaks its own constraints ({names}); they are "
         "tested on that answer, not moved into the followers' problems"
     )
-
-
-def _distinct(optima: list[Optimum]) -> tuple[Optimum, ...]:
-    kept: list[Optimum] = []
-    for optimum in sorted(optima, key=lambda o: o.cost):
-        if not any(np.allclose(optimum.x, other.x, rtol=1e-6, atol=1e-9) for other in kept):
-            kept.append(optimum)
-    return tuple(kept)
