@@ -22,9 +22,9 @@ import math
 from typing import Any
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, checks, readings, values
+from . import accounts, checks, readings, statics, study, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 HOUR = Column("", "number of the hour", kind=int, minimum=0)
@@ -220,4 +220,13 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=check,
+    studies={
+        "demand_response": Study(
+            "Up to which intensity does demand response raise welfare, or consumer surplus?", study.demand_response
+        ),
+        "comparative_statics": Study(
+            "Does the least consumption at which demand response costs no welfare rise or fall with each number?",
+            statics.comparative_statics,
+        ),
+    },
 )
