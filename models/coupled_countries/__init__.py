@@ -24,7 +24,7 @@ from typing import Any
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, checks, readings, statics, study, values
+from . import accounts, checks, figures, readings, regions, shares, statics, study, study_figures, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 HOUR = Column("", "number of the hour", kind=int, minimum=0)
@@ -220,13 +220,26 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=check,
+    figures=figures.draw,
     studies={
         "demand_response": Study(
-            "Up to which intensity does demand response raise welfare, or consumer surplus?", study.demand_response
+            "Up to which intensity does demand response raise welfare, or consumer surplus?",
+            study.demand_response,
+            study_figures.of_response,
         ),
         "comparative_statics": Study(
             "Does the least consumption at which demand response costs no welfare rise or fall with each number?",
             statics.comparative_statics,
+        ),
+        "regions": Study(
+            "How far can consumption fall without a loss, over planes of costs, demand and neighbours' capacity?",
+            regions.regions,
+            study_figures.of_regions,
+        ),
+        "shares": Study(
+            "How does each plant divide its output between home and abroad as demand moves between two countries?",
+            shares.shares,
+            study_figures.of_shares,
         ),
     },
 )

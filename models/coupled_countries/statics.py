@@ -128,7 +128,7 @@ def root(asked: Response, criterion: str, near: float) -> float:
         asked.after(near * (1 + 1e-3))
     for _ in range(12):
         step, here = _secant(asked, criterion)
-        if not (math.isfinite(step) and here + step > 0):
+        if not here / 4 < here + step < 4 * here:  # a secant that leads far away leads astray; false also for NaN
             break
         if abs(step) <= 1e-11 * asked.slope():
             return here
