@@ -90,7 +90,7 @@ def merit_order(one: Any) -> Figure:
         _country(ax, one, n, hour, fine)
     title = f"{one.alternative.name}: supply, demand and the equilibrium, hour {hour}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    legend_below(figure, axes, 4)
+    legend_below(figure, axes, 2)
     return figure
 
 
@@ -111,9 +111,9 @@ def _country(ax: Axes, one: Any, n: str, hour: int, fine: bool) -> None:
         ax.annotate(
             "", (consumed, price), (made, price), arrowprops={"arrowstyle": "->", "color": GREEN, "lw": 1.6}, zorder=4
         )
-        ax.plot([], [], color=GREEN, lw=1.6, label="to consumption: exports (left), imports (right)")
+        ax.plot([], [], color=GREEN, lw=1.6, label="to consumption: exports leave, imports come")
     trade = "" if abs(made - consumed) <= 1e-6 * right else f", {_trade(made - consumed)}"
-    ax.set_title(f"{n}: price {price:.4g} EUR/MWh, {consumed:.4g} MW consumed{trade}", loc="left", fontsize=8.5)
+    ax.set_title(f"{n}: {price:.4g} EUR/MWh{trade}", loc="left", fontsize=9)
     ax.set_xlim(0, right)
     ax.set_ylim(0 if min(prices) >= 0 else min(prices), top)
     ax.set_xlabel("quantity [MW]")
@@ -121,7 +121,7 @@ def _country(ax: Axes, one: Any, n: str, hour: int, fine: bool) -> None:
 
 
 def _trade(net: float) -> str:
-    return f"exports {net:.4g}" if net > 0 else f"imports {-net:.4g}"
+    return f"exports {net:.4g} MW" if net > 0 else f"imports {-net:.4g} MW"
 
 
 def _offers(one: Any, n: str, hour: int) -> list[Plant]:

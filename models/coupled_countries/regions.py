@@ -25,9 +25,9 @@ Progress = Callable[[str], None]
 FACTORS = np.geomspace(0.5, 2.0, 7)
 PLANES = {"cost and demand": ("b_n", "D_n"), "cost and neighbours": ("b_n", "K_m")}
 NAMES = {
-    "b_n": "slopes of cost, times those of the case",
-    "D_n": "demand before, times that of the case",
-    "K_m": "capacity of the neighbours, times that of the case",
+    "b_n": "slopes of cost (1: the case)",
+    "D_n": "demand before (1: the case)",
+    "K_m": "capacity of the neighbours (1: the case)",
 }
 
 
@@ -64,6 +64,7 @@ def point(asked: Response, guess: dict[str, float]) -> list[dict[str, Any]]:
         rows = [row for row in thresholds(asked) if row["criterion"] in (COUNTRY, CONSUMERS, "all")]
         names = ("criterion", "answer", "intensity", "Q_min [MW]", "Q before [MW]", "verdict")
         guess |= {row["criterion"]: row["intensity"] for row in rows if row["answer"] == "found"}
+        rows = [row | {"criterion": c} for row in rows for c in (COUNTRY, CONSUMERS) if row["criterion"] in (c, "all")]
         return [{name: row.get(name, math.nan) for name in names} for row in rows]
     rows = []
     for criterion, near in known.items():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+SIZES = {COUNTRY: 11, MARKET: 8.5, TOTAL: 6, CONSUMERS: 7}  # dots in one place stay visible
 LINES = {COUNTRY: (BLUE, "-"), MARKET: (PURPLE, (0, (1, 1))), TOTAL: (GREEN, (0, (4, 2))), CONSUMERS: (ORANGE, "-")}
 MOST = 8  # panels of a picture
 
@@ -38,7 +39,7 @@ def _panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _intensity(ax: Axes) -> None:
-    ax.set_xlabel("intensity of demand response [EUR/MWh/MW]")
+    ax.set_xlabel("intensity [EUR/MWh/MW]")
     ax.set_xlim(left=0)
 
 
@@ -70,7 +71,7 @@ def welfare(changes: pd.DataFrame, thresholds: pd.DataFrame) -> Figure:
                 ax.plot(rows["intensity"], rows[column], color=colour, ls=style, lw=1.6, label=_label(name))
         for row in _own(thresholds, rows).itertuples():
             if row.answer == "found":
-                ax.plot(row.intensity, 0, "o", ms=5.5, color=LINES[row.criterion][0], zorder=5, clip_on=False)
+                ax.plot(row.intensity, 0, "o", ms=SIZES[row.criterion], color=LINES[row.criterion][0], zorder=5)
         ax.set_title(title, loc="left", fontweight="bold")
         ax.set_ylabel("change against before [EUR]")
         _intensity(ax)
@@ -104,7 +105,12 @@ def elasticity_limits(sweep: pd.DataFrame, thresholds: pd.DataFrame) -> Figure:
         for row in found.to_dict("records"):
             colour = LINES[row["criterion"]][0]
             ax.plot(
-                row["Q [MW]"], -row["elasticity"], "o", ms=6, color=colour, label=f"limit: {_label(row['criterion'])}"
+                row["Q [MW]"],
+                -row["elasticity"],
+                "o",
+                ms=SIZES[row["criterion"]],
+                color=colour,
+                label=f"limit: {_label(row['criterion'])}",
             )
         if len(own):
             ax.axvline(own["Q before [MW]"].iloc[0], color=PALE, lw=1.6, zorder=0, label="consumption before")
@@ -169,7 +175,7 @@ def of_regions(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
 def region(plane: str, rows: pd.DataFrame) -> Figure:
     """Colours: Q_min/Q before. Black line: 1, left of which (below 1) less can be consumed without a loss."""
     criteria = list(dict.fromkeys(rows["criterion"]))
-    figure = figure_of(0.7 + 2.9 * -(-len(criteria) // 2))
+    figure = figure_of(0.9 + 2.9 * -(-len(criteria) // 2))
     axes = grid(figure, len(criteria), sharex=True, sharey=True)
     ratio = rows["Q_min [MW]"] / rows["Q before [MW]"]
     span = max(abs(np.nanmax(ratio) - 1), abs(np.nanmin(ratio) - 1), 0.05) if ratio.notna().any() else 0.5
@@ -179,10 +185,10 @@ def region(plane: str, rows: pd.DataFrame) -> Figure:
         picture = _map(ax, own, span) or picture
         ax.set_title(_label(criterion), loc="left", fontsize=9)
         ax.set_xlabel(own["x name"].iloc[0])
-        ax.set_ylabel(own["y name"].iloc[0])
+    axes[0].set_ylabel(rows["y name"].iloc[0])
     if picture is not None:
-        bar = figure.colorbar(picture, ax=axes, shrink=0.85, aspect=30)
-        bar.set_label("least consumption over consumption before")
+        bar = figure.colorbar(picture, ax=axes, aspect=25, format="%.2f")
+        bar.set_label("least consumption over that before")
     first = rows.iloc[0]
     title = f"{first['country']}, {first['reading']}: how far consumption can fall without a loss"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
@@ -212,5 +218,5 @@ def _map(ax: Axes, rows: pd.DataFrame, span: float) -> Any:
         label="the case",
     )
     if not np.isfinite(z).all():
-        ax.plot([], [], "s", ms=8, color=PALE, label="no threshold")
+        ax.plot([], [], "s", ms=8, color=PALE, label="no threshold, or demand before cannot be served")
     return picture
