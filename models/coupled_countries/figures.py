@@ -111,17 +111,20 @@ def _country(ax: Axes, one: Any, n: str, hour: int, fine: bool) -> None:
         ax.annotate(
             "", (consumed, price), (made, price), arrowprops={"arrowstyle": "->", "color": GREEN, "lw": 1.6}, zorder=4
         )
-        ax.plot([], [], color=GREEN, lw=1.6, label="to consumption: exports leave, imports come")
-    trade = "" if abs(made - consumed) <= 1e-6 * right else f", {_trade(made - consumed)}"
-    ax.set_title(f"{n}: {price:.4g} EUR/MWh{trade}", loc="left", fontsize=9)
+        ax.plot([], [], color=GREEN, lw=1.6, label="to demand: exports leave, imports come, load is lost")
+    ax.set_title(f"{n}: {price:.4g} EUR/MWh{_trade(model, n, hour, consumed)}", loc="left", fontsize=9)
     ax.set_xlim(0, right)
     ax.set_ylim(0 if min(prices) >= 0 else min(prices), top)
     ax.set_xlabel("quantity [MW]")
     ax.set_ylabel("price [EUR/MWh]")
 
 
-def _trade(net: float) -> str:
-    return f"exports {net:.4g} MW" if net > 0 else f"imports {-net:.4g} MW"
+def _trade(model: Any, n: str, hour: int, consumed: float) -> str:
+    """What is traded on balance, and what is lost."""
+    lost = float(pyo.value(inputs.lost(model, n, hour)))
+    net, small = parts.output(model, n, hour) + lost - consumed, 1e-6 * max(consumed, 1e-9)
+    told = f", {'exports' if net > 0 else 'imports'} {abs(net):.4g} MW" if abs(net) > small else ""
+    return told + (f", {lost:.4g} MW lost" if lost > small else "")
 
 
 def _offers(one: Any, n: str, hour: int) -> list[Plant]:
