@@ -194,16 +194,12 @@ def sweep(options: argparse.Namespace, design: Any) -> int:
 
 def crossing(options: argparse.Namespace, design: Any, console: Any) -> int:
     """Find a threshold and print it."""
-    from dataclasses import replace
+    from equilibrium.crossing import run_crossing
 
-    from equilibrium.case import change, read_case
-    from equilibrium.crossing import find_crossing
-
-    case = read_case(options.case)
-    if options.set:
-        case = replace(case, data=change(case.data, changes(options.set)))
+    case, table, folder = run_crossing(options.case, design, changes(options.set), options.out)
     console.print(f"[bold]{case.title}[/bold]\n{design.meaning or case.market.title}\n")
-    print_table(console, find_crossing(case, design))
+    print_table(console, table)
+    console.print(f"Written to {folder}")
     return 0
 
 

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .case import Case
+from . import writing
+from .case import Case, read_case
+from .data import change
 from .design import Design
 from .errors import EquilibriumError
 from .rows import ANSWERED, solve_row
+from .run import RESULTS
 from .threshold import FOUND, Threshold, threshold
 
 
 class NotAnswered(EquilibriumError):
     """A point of the search has no certified equilibrium, or does not report what is asked for."""
+
+
+def run_crossing(
+    folder: str | Path, design: Design, changes: Mapping[str, Any] | None = None, out: str | Path | None = None
+) -> tuple[Case, pd.DataFrame, Path]:
+    """Find the threshold of a design, write ``results/<market>/<case>-<design>/threshold.csv`` with its provenance;
+    returns the case, the table and the folder. Raises DataError, NotAnswered."""
+    case = read_case(folder)
+    if changes:
+        case = replace(case, data=change(case.data, changes))
+    target = Path(out) if out is not None else RESULTS / case.market.name / f"{case.name}-{design.name}"
+    writing.check_target(target)
+    began = time.perf_counter()
+    table = find_crossing(case, design)
+    with writing.room_for(target) as room:
+        writing.put_tables({"threshold": table}, room)
+        seconds = {"study": time.perf_counter() - began}
+        writing.put_provenance(room, case, changes or {}, seconds, study=design.name)
+    return case, table, target
 
 
 def find_crossing(case: Case, design: Design) -> pd.DataFrame:

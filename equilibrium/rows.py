@@ -124,7 +124,8 @@ def solve_row(case: Case, design: Design, k: int, alternative: Alternative) -> t
     certificate = solved.solution.certificate
     record["verdict"] = certificate.verdict
     record["decisions"] = certificate.uniqueness.decisions
-    record["route"] = f"{solved.solution.answer.formulation}, {solved.solution.outcome.solver}"
+    answer = solved.solution.answer
+    record["route"] = "the market's own" if answer is None else f"{answer.formulation}, {answer.outcome.solver}"
     record["reason"] = "" if certificate.ok else certificate.scope
     units: dict[str, str] = {}
     told = (solved.values[name].tolist() for name in ("quantity", "index", "value", "unit"))

@@ -1,14 +1,8 @@
-"""The paper's thresholds in closed form, and where they hold.
+"""Where the paper's thresholds in closed form hold: on one line of supply.
 
-For a country without trade whose supply is one line P = a + b X over everything between consumption before and at the
-threshold, with demand response placed on demand:
-
-    SW1 = D (Pbar - a) - b D^2/2          Q_SW = 2 SW1/(c - a)        gamma_SW = (c - a)^2/(2 SW1) - b - d
-    CS1 = D (Pbar - a - b D)              Q_CS = sqrt(2 CS1/d)        gamma_CS = (c - a) sqrt(d/(2 CS1)) - b - d
-
-A merit order is such a line between its corners: a and b are those of the plants at the margin, after the full ones.
-What the full plants really cost cancels in the change of welfare. Source: C. Clastres and H. Khalfallah (2014),
-equations 16 and 22 and footnotes 18 and 31; both are right under these assumptions alone.
+The formulas (module ``isolated``) need supply P = a + b X over everything between consumption before and at the
+threshold. A merit order is such a line between its corners: a and b are those of the plants at the margin, after the
+full ones. What the full plants really cost cancels in the change of welfare.
 """
 
 from __future__ import annotations
@@ -18,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .isolated import Isolated
+
+ROUNDING = 1e-12  # relative
 Plant = tuple[float, float, float]  # intercept EUR/MWh, slope EUR/MWh/MW, capacity MW
 
 
@@ -29,17 +26,6 @@ class Line:
     slope: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Country:
-    """What the formulas use: D, Pbar, c, d and the line of supply at D."""
-
-    quantity: float
-    value: float
-    choke: float
-    fall: float
-    supply: Line
 
 
 @dataclass(frozen=True)
@@ -79,39 +65,13 @@ def line_at(plants: Sequence[Plant], quantity: float) -> Line | None:
     return Line(p - low / sum(rest), 1 / sum(rest), low, math.inf)
 
 
-def welfare(country: Country) -> Closed:
-    """Threshold of welfare."""
-    s, D = country.supply, country.quantity
-    before = D * (country.value - s.intercept) - s.slope * D**2 / 2
-    margin = country.choke - s.intercept
-    if before <= 0:
-        return Closed(math.nan, math.nan, f"welfare before is not positive ({before:.6g}): every intensity keeps it")
-    if margin <= 0:
-        return Closed(math.nan, math.nan, "nobody would pay the cost of the first MW: no consumption after")
-    return _on_line(country, 2 * before / margin, margin**2 / (2 * before) - s.slope - country.fall)
-
-
-def consumers(country: Country) -> Closed:
-    """Threshold of consumer surplus."""
-    s, D, d = country.supply, country.quantity, country.fall
-    before = D * (country.value - s.intercept - s.slope * D)
-    margin = country.choke - s.intercept
-    if before <= 0:
-        return Closed(math.nan, math.nan, f"surplus before is not positive ({before:.6g}): every intensity keeps it")
-    if margin <= 0:
-        return Closed(math.nan, math.nan, "nobody would pay the cost of the first MW: no consumption after")
-    return _on_line(country, math.sqrt(2 * before / d), margin * math.sqrt(d / (2 * before)) - s.slope - d)
-
-
-def _on_line(country: Country, quantity: float, intensity: float) -> Closed:
-    s = country.supply
-    if s.low * (1 - 1e-12) <= quantity <= s.high * (1 + 1e-12):
-        return Closed(quantity, intensity)
-    span = f"{s.low:.6g} to {s.high:.6g} MW" if math.isfinite(s.high) else f"above {s.low:.6g} MW"
+def closed(country: Isolated, supply: Line, criterion: str) -> Closed:
+    """The threshold of a criterion (``WELFARE`` or ``CONSUMERS`` of module ``isolated``) where it has a closed form."""
+    if reason := country.why_not(criterion):
+        return Closed(math.nan, math.nan, reason)
+    quantity = country.least(criterion)
+    if supply.low * (1 - ROUNDING) <= quantity <= supply.high * (1 + ROUNDING):
+        return Closed(quantity, country.largest(criterion))
+    span = f"{supply.low:.6g} to {supply.high:.6g} MW" if math.isfinite(supply.high) else f"above {supply.low:.6g} MW"
     reason = f"the formula's least consumption, {quantity:.6g} MW, is not on the line of supply before ({span})"
     return Closed(math.nan, math.nan, reason)
-
-
-def elasticity(choke: float, fall: float, quantity: float) -> float:
-    """Elasticity of demand at a point of its line (negative)."""
-    return 1 - choke / (fall * quantity)

@@ -19,6 +19,9 @@ from equilibrium.data import Data
 from equilibrium.errors import EquilibriumError
 
 from . import inputs, segment
+from .isolated import CONSUMERS as OF_CONSUMERS
+from .isolated import WELFARE, Isolated
+from .isolated import elasticity as elasticity_of
 from .response import (
     CONSUMERS,
     COUNTRY,
@@ -112,7 +115,7 @@ def elasticity(asked: Response, level: Level) -> float:
     """Elasticity of demand at a level, signed; of several hours the mean over consumption (NaN where there is none)."""
     lines = explicit(asked.data).tables["elastic_demand"]
     told = [
-        (weight(asked.data, h) * Q, segment.elasticity(*lines.loc[(asked.country, h), ["intercept", "slope"]], Q))
+        (weight(asked.data, h) * Q, elasticity_of(*lines.loc[(asked.country, h), ["intercept", "slope"]], Q))
         for h, Q in level.consumption.items()
         if (asked.country, h) in lines.index and Q > 0
     ]
@@ -130,14 +133,12 @@ def closed_form(asked: Response, rows: Sequence[Mapping[str, Any]]) -> list[dict
     for row in rows:
         if row["criterion"] not in (COUNTRY, CONSUMERS) or row["answer"] == "not answered":
             continue
-        reason, country = setting(asked)
-        if country is None:
-            closed = segment.Closed(math.nan, math.nan, reason)
-        else:
-            closed = segment.welfare(country) if row["criterion"] == COUNTRY else segment.consumers(country)
-        limit = math.nan
-        if country is not None and not closed.reason:
-            limit = segment.elasticity(country.choke, country.fall, closed.quantity)
+        reason, alone = setting(asked)
+        closed, limit = segment.Closed(math.nan, math.nan, reason), math.nan
+        if alone is not None:
+            closed = segment.closed(*alone, WELFARE if row["criterion"] == COUNTRY else OF_CONSUMERS)
+        if alone is not None and not closed.reason:
+            limit = alone[0].elasticity(closed.quantity)
         table.append(
             {
                 **{name: row[name] for name in ("country", "reading", "criterion")},
@@ -153,7 +154,7 @@ def closed_form(asked: Response, rows: Sequence[Mapping[str, Any]]) -> list[dict
     return table
 
 
-def setting(asked: Response) -> tuple[str, segment.Country | None]:
+def setting(asked: Response) -> tuple[str, tuple[Isolated, segment.Line] | None]:
     """Why the closed forms do not hold, or the numbers that they need."""
     n, data = asked.country, explicit(asked.data)
     placement = data.tables["demand_response"]["placement"][n]
@@ -171,9 +172,8 @@ def setting(asked: Response) -> tuple[str, segment.Country | None]:
     line = segment.line_at(plants_of(data, n, hours[0]), float(own["quantity"]))
     if line is None:
         return "demand before is beyond all capacity", None
-    return "", segment.Country(
-        float(own["quantity"]), float(own["value"]), float(point["intercept"]), float(point["slope"]), line
-    )
+    numbers = (own["quantity"], own["value"], point["intercept"], point["slope"])
+    return "", (Isolated(line.intercept, line.slope, *map(float, numbers)), line)
 
 
 def plants_of(data: Data, n: str, hour: int) -> list[segment.Plant]:
@@ -280,13 +280,13 @@ def preferences(asked: Response) -> str:
 
 def isolated(asked: Response) -> str:
     """The condition under which an actual reduction costs no welfare, for a country by itself."""
-    _, country = setting(asked)
-    if country is None:
+    _, alone = setting(asked)
+    if alone is None:
         return ""
-    price = country.supply.intercept + country.supply.slope * country.quantity
-    limit = 2 * country.value - price
-    holds = country.choke > limit
+    country = alone[0]
+    limit = 2 * country.value - country.price
+    holds = country.c > limit
     return (
-        f"In closed form: consumption can fall below {country.quantity:.6g} MW without a loss of welfare "
-        f"{'because' if holds else 'only if'} c > 2 Pbar - P1; here c is {country.choke:.6g}, 2 Pbar - P1 {limit:.6g}."
+        f"In closed form: consumption can fall below {country.D:.6g} MW without a loss of welfare "
+        f"{'because' if holds else 'only if'} c > 2 Pbar - P1; here c is {country.c:.6g}, 2 Pbar - P1 {limit:.6g}."
     )

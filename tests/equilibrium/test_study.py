@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import models.fdr_structures
 from equilibrium.market import Study
@@ -25,7 +25,7 @@ def asked(data: Any, alternatives: Any, progress: Any) -> dict[str, pd.DataFrame
 
 
 def drawn(tables: Any) -> dict[str, Any]:
-    figure = plt.figure()
+    figure = Figure()
     figure.gca().plot(tables["peak"]["alternatives"])
     return {"peak": figure}
 

@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 from equilibrium.case import read_case
+from equilibrium.crossing import NotAnswered, find_crossing
 from equilibrium.design import from_words
+from equilibrium.design_files import designs
 from equilibrium.errors import DataError
 from equilibrium.rows import solve_rows
 from equilibrium.sweep import part_size, run_sweep
@@ -200,3 +202,24 @@ def test_bad_sweeps_are_named(
     assert main([str(STOCKHOLM), *words]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_threshold_rests_on_certified_equilibria(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stockholm's L-hat is 1/2: from there on the mixed structure costs less than passive households."""
+    monkeypatch.chdir(tmp_path)
+    assert main([str(STOCKHOLM), "--study", "mixed_beats_passive", "--set", "parameters.generator_output=70"]) == 0
+    found = pd.read_csv(tmp_path / "results" / "fdr_structures" / "stockholm-mixed_beats_passive" / "threshold.csv")
+    assert found["answer"].tolist() == ["found"]
+    assert found["value"].iloc[0] == pytest.approx(0.5, abs=1e-10)
+
+
+def test_a_point_without_an_answer_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = read_case(STOCKHOLM)
+    design = designs(case)["mixed_beats_passive"]
+    monkeypatch.setattr(
+        "equilibrium.crossing.solve_row", lambda *_: ({"verdict": "uncertified", "reason": "far off"}, {})
+    )
+    with pytest.raises(NotAnswered, match=r"mixed, DSO dispatch at parameters.dso_share = 0.3 is uncertified: far off"):
+        find_crossing(case, design)
