@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import DECISION, DENSE, MixedComplementarity
-from ..solvers import clarabel, highs, newton
+from ..solvers import clarabel, highs, newton, rays
 from ..solvers.outcome import Outcome, Termination
 from ..solvers.settle import settle
 from ..tolerances import RESIDUAL
@@ -97,12 +97,11 @@ def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, 
             break
     if best_error <= RESIDUAL and outcome is not None:
         return best, replace(outcome, termination=Termination.SOLVED, message=f"relative residual {best_error:.1e}")
-    if failures:
-        return best, failures[0]
-    assert outcome is not None
-    return best, replace(
-        outcome, termination=Termination.FAILED, message=f"relative residual {best_error:.1e} after polish"
-    )
+    for told in failures:
+        if rays.confirmed(potential.programme, told.termination):
+            return best, told
+    message = f"relative residual {best_error:.1e} after polish"
+    return best, replace(outcome or failures[0], termination=Termination.FAILED, message=message)
 
 
 Attempt: TypeAlias = Callable[[], tuple[np.ndarray, np.ndarray, Outcome, Callable]]
@@ -110,13 +109,25 @@ Attempt: TypeAlias = Callable[[], tuple[np.ndarray, np.ndarray, Outcome, Callabl
 
 def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attempt]:
     """What to try in turn, each giving (x, duals, outcome, how to make it exact)."""
-    interior = mcp.size > INTERIOR and clarabel.available()
-    if interior:
+    large, interior = mcp.size > INTERIOR, clarabel.available()
+    if large and interior:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
-    if interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
+    if large and interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
         return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
-        yield lambda value=value: (*highs.minimise(potential.programme, value), newton.polish)  # type: ignore[misc]
+        yield lambda value=value: (*highs.minimise(potential.programme, value), _exact)  # type: ignore[misc]
+    if interior and not large:
+        yield lambda: (*clarabel.minimise(potential.programme), settle)
+
+
+def _exact(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+    """The answer of an active-set method made exact; where what binds leaves multipliers open, regularised."""
+    polished = newton.polish(mcp, z)
+    error = mcp.error(polished)
+    if error <= 0.01 * RESIDUAL:
+        return polished
+    settled = settle(mcp, z)
+    return settled if mcp.error(settled) < error else polished
 
 
 def convexified(

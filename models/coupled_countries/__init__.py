@@ -23,9 +23,23 @@ import math
 from typing import Any
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, conduct, operators, readings, theory, values
+from . import (
+    accounts,
+    checks,
+    conduct,
+    figures,
+    operators,
+    readings,
+    regions,
+    shares,
+    statics,
+    study,
+    study_figures,
+    theory,
+    values,
+)
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 HOUR = Column("", "number of the hour", kind=int, minimum=0)
@@ -38,10 +52,40 @@ PLANTS = Table(
     {
         "intercept": Column("EUR/MWh", "marginal cost of the first MW", "a"),
         "slope": Column("EUR/MWh/MW", "rise of marginal cost with each MW", "b", minimum=0),
-        "capacity": Column("MW", "available capacity; empty: no limit", "K", minimum=0, default=math.inf),
+        "capacity": Column("MW", "capacity; empty: no limit", "K", minimum=0, default=math.inf),
         "firm": Column("", "who owns it; empty: the firm called like the country", kind=str, default=""),
         "source": SOURCE,
     },
+    optional=True,
+)
+FLEETS = Table(
+    "fleets",
+    "plants of a country by a geometric law instead of rows: plant t = 1, 2, ... has intercept a alpha^(t-1) and slope "
+    "b alpha^(t-1), and is named t1, t2, ...",
+    ("country",),
+    {
+        "intercept": Column("EUR/MWh", "marginal cost of the first MW of the cheapest plant", "a"),
+        "slope": Column("EUR/MWh/MW", "rise of its marginal cost with each MW", "b", minimum=0),
+        "ratio": Column("1", "each plant's numbers over those of the one before", "alpha", minimum=1),
+        "plants": Column("", "number of plants", "T", kind=int, minimum=1),
+        "capacity": Column("MW", "capacity of each plant; empty: no limit", "K", minimum=0, default=math.inf),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+AVAILABILITY = Table(
+    "availability",
+    "share of a plant's capacity that is there in an hour; plants and hours without a row are there in full",
+    ("country", "plant", "hour"),
+    {"hour": HOUR, "share": Column("1", "share of the capacity", minimum=0, maximum=1), "source": SOURCE},
+    optional=True,
+)
+LOST_LOAD = Table(
+    "lost_load",
+    "a last plant of the country: inelastic demand may go without, which costs its value",
+    ("country",),
+    {"value": Column("EUR/MWh", "value of lost load", "VoLL", minimum=0), "source": SOURCE},
+    optional=True,
 )
 LINKS = Table(
     "links",
@@ -76,6 +120,21 @@ ELASTIC = Table(
         "hour": HOUR,
         "intercept": Column("EUR/MWh", "price at which nothing is bought", "c"),
         "slope": Column("EUR/MWh/MW", "fall of the price with each MW", "d", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+REFERENCE = Table(
+    "reference_demand",
+    "elastic demand by its elasticity at a point, instead of intercept and slope: the line through the point",
+    ("country", "hour"),
+    {
+        "hour": HOUR,
+        "price": Column("EUR/MWh", "retail price at the point", "p0", minimum=0, open_minimum=True),
+        "quantity": Column("MW", "consumption at the point", "Q0", minimum=0, open_minimum=True),
+        "elasticity": Column(
+            "1", "relative change of consumption over that of the price", "eps", maximum=0, open_maximum=True
+        ),
         "source": SOURCE,
     },
     optional=True,
@@ -150,14 +209,14 @@ CHOICES = {"demand": WHEN, "conduct": CONDUCT}
 def check(data: Any) -> list[Fault]:
     """What no single cell shows: every country has demand in every hour, links join known countries, hours are known.
 
-    Also: demand response without elastic demand, which would respond to nothing.
+    Also: demand response without elastic demand, which would respond to nothing; plants or demand given twice.
     """
     faults = []
     countries, hours, known = readings.countries(data), readings.hours(data), readings.demands(data)
     for country in countries:
         missing = [str(h) for h in hours if (country, h) not in known]
         if missing:
-            where = "inelastic_demand.csv or elastic_demand.csv"
+            where = "inelastic_demand.csv, elastic_demand.csv or reference_demand.csv"
             faults.append(Fault(where, f"no demand of {country} in hour {', '.join(missing)}"))
     faults += [
         Fault("links.csv", "a country that has neither plants nor demand", None, "to", f"{n} to {m}")
@@ -173,13 +232,13 @@ def check(data: Any) -> list[Fault]:
         absent = [str(h) for h in hours if h not in data.tables["hours"].index]
         if absent:
             faults.append(Fault("hours.csv", f"no weight of hour {', '.join(absent)}"))
-    elastic = {country for country, _ in readings.keys(data, "elastic_demand")}
+    elastic = {country for country, _ in readings.elastic_keys(data)}
     faults += [
         Fault("demand_response.csv", "demand response without elastic demand", None, "country", country)
         for country in readings.keys(data, "demand_response")
         if country not in elastic
     ]
-    return faults + conduct.check(data)
+    return [*faults, *checks.faults_of_inputs(data, countries, hours), *conduct.check(data)]
 
 
 market = Market(
@@ -188,7 +247,19 @@ market = Market(
     source="C. Clastres and H. Khalfallah (2014), An analytical approach for elasticity of demand activation "
     "with demand response mechanisms, halshs-01019679",
     parameters={},
-    tables=(PLANTS, LINKS, INELASTIC, ELASTIC, RESPONSE, CONJECTURES, HOURS),
+    tables=(
+        PLANTS,
+        FLEETS,
+        AVAILABILITY,
+        LOST_LOAD,
+        LINKS,
+        INELASTIC,
+        ELASTIC,
+        REFERENCE,
+        RESPONSE,
+        CONJECTURES,
+        HOURS,
+    ),
     structures={
         "separable": Structure(
             "a plant has a cost for each destination it sells to, as the paper's Appendix 3 differentiates it",
@@ -216,4 +287,26 @@ market = Market(
     closed_form=theory.closed_form,
     summary=theory.summary,
     check=check,
+    figures=figures.draw,
+    studies={
+        "demand_response": Study(
+            "Up to which intensity does demand response raise welfare, or consumer surplus?",
+            study.demand_response,
+            study_figures.of_response,
+        ),
+        "comparative_statics": Study(
+            "Does the least consumption at which demand response costs no welfare rise or fall with each number?",
+            statics.comparative_statics,
+        ),
+        "regions": Study(
+            "How far can consumption fall without a loss, over planes of costs, demand and neighbours' capacity?",
+            regions.regions,
+            study_figures.of_regions,
+        ),
+        "shares": Study(
+            "How does each plant divide its output between home and abroad as demand moves between two countries?",
+            shares.shares,
+            study_figures.of_shares,
+        ),
+    },
 )

@@ -22,6 +22,10 @@ def accounts(solved: Any) -> pd.DataFrame:
         if model.plants[n]:
             rows.append((f"fleet of {n}", "payment", parts.revenue(model, n), "EUR"))
             rows.append((f"fleet of {n}", "cost of generation", -parts.generation_cost(model, n), "EUR"))
+        if n in model.lost_load:
+            cost = parts.lost_load_cost(model, n)
+            rows.append((f"lost load of {n}", "payment", parts.lost_load_surplus(model, n) + cost, "EUR"))
+            rows.append((f"lost load of {n}", "cost of lost load", -cost, "EUR"))
         response = parts.demand_response_on_demand(model, n) + parts.demand_response_on_plants(model, n)
         rows.append((f"demand response of {n}", "cost", -response, "EUR"))
     for n, m in model.link:

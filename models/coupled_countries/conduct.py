@@ -33,12 +33,19 @@ import pyomo.environ as pyo
 
 from equilibrium.errors import Fault, Refused
 
+from .inputs import all_plants, keys
+
 TAKING = "price_taking"
+
+
+def owners(data: Any) -> dict[tuple[str, str], str]:
+    """Named owners by (country, plant); plants without a row or a name are left out or empty."""
+    return dict(data.tables["plants"].get("firm", {})) if "plants" in data.tables else {}
 
 
 def holdings(model: pyo.ConcreteModel, data: Any) -> dict[str, dict[str, list[str]]]:
     """Plants by firm and country. A plant without a named owner belongs to the firm called like its country."""
-    named = dict(data.tables["plants"].get("firm", {})) if "plants" in data.tables else {}
+    named = owners(data)
     held: dict[str, dict[str, list[str]]] = {}
     for n in model.country:
         for t in model.plants[n]:
@@ -55,10 +62,9 @@ def check(data: Any) -> list[Fault]:
     """Rows of conjectures.csv for a firm without plants, or for a market in which the firm cannot sell."""
     if "conjectures" not in data.tables:
         return []
-    named = data.tables["plants"].get("firm", {})
-    links = set(data.tables["links"].index) if "links" in data.tables else set()
+    named, links = owners(data), keys(data, "links")
     reached: dict[str, set[str]] = {}
-    for n, t in data.tables["plants"].index:
+    for n, t in all_plants(data):
         reached.setdefault(named.get((n, t)) or n, set()).update({n} | {m for k, m in links if k == n})
     faults = []
     for f, m in data.tables["conjectures"].index:

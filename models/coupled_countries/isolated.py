@@ -20,6 +20,11 @@ from dataclasses import dataclass
 WELFARE, CONSUMERS = "welfare", "consumers"
 
 
+def elasticity(c: float, d: float, quantity: float) -> float:
+    """Price elasticity at a point of the demand line c - d Q: negative."""
+    return 1 - c / (d * quantity)
+
+
 @dataclass(frozen=True)
 class Isolated:
     """Numbers of the country: a, c, value in EUR/MWh; b, d in EUR/MWh per MW; D in MW. Money is EUR for an hour."""
@@ -91,7 +96,7 @@ class Isolated:
 
     def elasticity(self, quantity: float) -> float:
         """Price elasticity of demand at a consumption, 1 - c/(d Q): negative."""
-        return 1 - self.c / (self.d * quantity)
+        return elasticity(self.c, self.d, quantity)
 
     def elasticity_limit(self, criterion: str) -> float:
         """1 - c/(d Q_min): the criterion holds where the elasticity is above it, that is less elastic than this."""

@@ -28,6 +28,7 @@ import pyomo.environ as pyo
 from equilibrium.errors import Infeasible, Refused
 
 from .conduct import TAKING
+from .inputs import available
 from .readings import by_destination, refuse_local
 
 
@@ -56,9 +57,10 @@ def _require_own_supply(model: Any) -> None:
     """Raise Infeasible where inelastic demand exceeds the country's own plants: nobody will export to it."""
     found = []
     for n in model.country:
-        own = sum(float(pyo.value(model.capacity[n, t])) for t in model.plants[n])
         for h in model.hour:
-            missing = 0.0 if h in model.elastic[n] else float(pyo.value(model.consumption[n, h])) - own
+            own = sum(float(pyo.value(available(model, n, t, h))) for t in model.plants[n])
+            free = h in model.elastic[n] or (n, h) in model.lost
+            missing = 0.0 if free else float(pyo.value(model.consumption[n, h])) - own
             if missing > 0 and math.isfinite(missing):
                 found.append(f"{missing:.6g} MW in {n}, hour {h}")
     if found:

@@ -3,7 +3,8 @@
 Definitions. Consumer surplus: D (Pbar - lam) of inelastic demand, d Q^2/2 of elastic demand at retail price c - d Q.
 Margin of demand response placed on demand: gamma Q^2/2, the difference between what consumers pay for it at its
 marginal cost and its cost. Producer surplus: revenue at the destination, minus congestion prices, tolls, production
-cost and the cost of demand response placed on plants. Welfare of a country: these, and half of the rent of every link
+cost and the cost of demand response placed on plants. Demand that goes without is a plant that costs its value.
+Welfare of a country: these, and half of the rent of every link
 that ends there. Welfare of a market (separable cost): gross value there, minus what it costs to produce and respond
 for it, tolls included; a plant's cost of demand response is divided in proportion to its sales.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import pyomo.environ as pyo
+
+from .inputs import lost
 
 Link = tuple[str, str]
 
@@ -101,6 +104,16 @@ def generation_cost(model: Any, n: str) -> float:
     return over_hours(model, lambda h: sum(model.fleet[n].production_cost[t, h] for t in model.plants[n]))
 
 
+def lost_load_cost(model: Any, n: str) -> float:
+    """Value of the demand of n that goes without."""
+    return over_hours(model, lambda h: model.lost_value[n] * lost(model, n, h)) if n in model.lost_load else 0.0
+
+
+def lost_load_surplus(model: Any, n: str) -> float:
+    """What demand that goes without is paid for beyond its value: positive only where all of it goes without."""
+    return over_hours(model, lambda h: model.price[n, h] * lost(model, n, h)) - lost_load_cost(model, n)
+
+
 def output(model: Any, n: str, h: int) -> float:
     """Generation of country n, MW."""
     return float(sum(pyo.value(model.fleet[n].output[t, h]) for t in model.plants[n]))
@@ -148,7 +161,8 @@ def producer_surplus(model: Any, n: str) -> float:
 def country_welfare(model: Any, n: str) -> float:
     """Surpluses and margin of country n with half of the rent of every link that ends there."""
     rents = sum(rent(model, link) for link in model.link if n in link) / 2
-    return consumer_surplus(model, n) + producer_surplus(model, n) + response_margin(model, n) + rents
+    surplus = consumer_surplus(model, n) + producer_surplus(model, n) + lost_load_surplus(model, n)
+    return surplus + response_margin(model, n) + rents
 
 
 def resources(model: Any) -> float:
@@ -156,6 +170,7 @@ def resources(model: Any) -> float:
     value = sum(
         gross_value(model, n)
         - generation_cost(model, n)
+        - lost_load_cost(model, n)
         - demand_response_on_demand(model, n)
         - demand_response_on_plants(model, n)
         for n in model.country
@@ -179,4 +194,5 @@ def market_welfare(model: Any, m: str) -> float:
         return total
 
     sending = sum(toll_cost(model, link) for link in model.link if link[1] == m)
-    return gross_value(model, m) - over_hours(model, cost) - sending - demand_response_on_demand(model, m)
+    value = gross_value(model, m) - lost_load_cost(model, m)
+    return value - over_hours(model, cost) - sending - demand_response_on_demand(model, m)

@@ -29,21 +29,27 @@ from equilibrium.errors import Refused
 
 from .conduct import holdings, perceived_prices, refuse_netted
 from .feasibility import require_supply
-
-
-def keys(data: Any, table: str) -> list[Any]:
-    """Keys of a table; none if the case does not have it."""
-    return list(data.tables[table].index) if table in data.tables else []
+from .inputs import (
+    all_plants,
+    available,
+    elastic_keys,
+    keys,
+    limited,
+    lost,
+    state_elastic,
+    state_lost_load,
+    state_plants,
+)
 
 
 def demands(data: Any) -> set[tuple[str, int]]:
     """(country, hour) for which there is a demand of either kind."""
-    return {*keys(data, "inelastic_demand"), *keys(data, "elastic_demand")}
+    return {*keys(data, "inelastic_demand"), *elastic_keys(data)}
 
 
 def countries(data: Any) -> list[str]:
     """Every country with plants or demand, sorted by name."""
-    return sorted({n for n, _ in keys(data, "plants")} | {n for n, _ in demands(data)})
+    return sorted({n for n, _ in all_plants(data)} | {n for n, _ in demands(data)})
 
 
 def hours(data: Any) -> list[int]:
@@ -62,10 +68,8 @@ def setting(data: Any, demand: str) -> pyo.ConcreteModel:
     model.country = pyo.Set(initialize=countries(data), ordered=True)
     model.hour = pyo.Set(initialize=hours(data), ordered=True)
     model.link = pyo.Set(initialize=links(data), ordered=True, dimen=2)
-    model.plants = {n: [t for m, t in keys(data, "plants") if m == n] for n in model.country}
-    model.cost_intercept = data.param("plants", "intercept")
-    model.cost_slope = data.param("plants", "slope")
-    model.capacity = data.param("plants", "capacity")
+    model.plants = {n: [t for m, t in all_plants(data) if m == n] for n in model.country}
+    state_plants(model, data)
     if keys(data, "links"):
         model.limit = data.param("links", "capacity")
         model.toll = data.param("links", "toll")
@@ -75,6 +79,7 @@ def setting(data: Any, demand: str) -> pyo.ConcreteModel:
     model.price = pyo.Var(model.country, model.hour)
     response(model, data, demand)
     consumers(model, data, demand)
+    state_lost_load(model, data)
     return model
 
 
@@ -96,14 +101,12 @@ def consumers(model: pyo.ConcreteModel, data: Any, demand: str) -> None:
 
     Elastic: max sum_h w_h [c Q - d Q^2/2 - gamma Q^2/2 - lam Q], with the gamma placed on demand.
     """
-    fixed, elastic = set(keys(data, "inelastic_demand")), set(keys(data, "elastic_demand"))
+    fixed, elastic = set(keys(data, "inelastic_demand")), set(elastic_keys(data))
     chosen = elastic - fixed if demand == "before" else elastic
     if fixed:
         model.inelastic = data.param("inelastic_demand", "quantity")
         model.worth = data.param("inelastic_demand", "value")
-    if elastic:
-        model.choke = data.param("elastic_demand", "intercept")
-        model.fall = data.param("elastic_demand", "slope")
+    state_elastic(model, data)
     model.elastic = {n: [h for h in model.hour if (n, h) in chosen] for n in model.country}
     model.consumers = pyo.Block([n for n in model.country if model.elastic[n]])
     for n, block in model.consumers.items():
@@ -134,16 +137,16 @@ def plant_cost(model: pyo.ConcreteModel, n: str, t: str, x: Any) -> Any:
 
 def limit_output(model: pyo.ConcreteModel, block: Any, n: str) -> None:
     """Output of a fleet's plants is at most their capacity, where there is one."""
-    limited = [(t, h) for t, h in block.output if math.isfinite(model.capacity[n, t].value)]
-    block.capacity = pyo.Constraint(limited, rule=lambda b, t, h: b.output[t, h] <= model.capacity[n, t])
+    where = [(t, h) for t, h in block.output if limited(model, n, t)]
+    block.capacity = pyo.Constraint(where, rule=lambda b, t, h: b.output[t, h] <= available(model, n, t, h))
 
 
 def clear(model: pyo.ConcreteModel, supplied: Any) -> None:
-    """What is supplied in a country equals its consumption; the price is what one more MWh of consumption costs."""
+    """What is supplied in a country, or lost there, equals its demand; the price is what one more MWh of it costs."""
     model.balance = Complementarity(
         model.country,
         model.hour,
-        rule=lambda m, n, h: complements(supplied(n, h) - m.consumption[n, h] == 0, m.price[n, h]),
+        rule=lambda m, n, h: complements(supplied(n, h) + lost(m, n, h) - m.consumption[n, h] == 0, m.price[n, h]),
     )
 
 
@@ -170,8 +173,8 @@ def by_destination(data: Any, demand: str, conduct: str, split: bool, abroad: bo
     model = setting(data, demand)
     model.by_destination, model.split, model.abroad = True, split, abroad
     require_supply(model)
-    limited = [link for link in model.link if math.isfinite(model.limit[link].value)]
-    model.congestion = pyo.Var(limited, model.hour)
+    narrow = [link for link in model.link if math.isfinite(model.limit[link].value)]
+    model.congestion = pyo.Var(narrow, model.hour)
     model.destinations = {n: [n] + [m for k, m in model.link if k == n] for n in model.country}
     model.firms = holdings(model, data)
     model.firm = pyo.Block(list(model.firms))
@@ -188,7 +191,7 @@ def by_destination(data: Any, demand: str, conduct: str, split: bool, abroad: bo
         return sum(sold(k, m, h) for k in model.country if m in model.destinations[k])
 
     model.link_capacity = Complementarity(
-        limited,
+        narrow,
         model.hour,
         rule=lambda m, i, j, h: complements(m.limit[i, j] - sold(i, j, h) >= 0, m.congestion[i, j, h] >= 0),
     )
@@ -257,8 +260,8 @@ def _maximise_profit(model: pyo.ConcreteModel, f: str) -> None:
 
 def transmission(model: pyo.ConcreteModel, n: str, m: str, h: int) -> Any:
     """What sending a MWh from n to m costs the sender: congestion price and toll, EUR/MWh."""
-    limited = (n, m, h) in model.congestion
-    return model.congestion[n, m, h] + model.toll[n, m] if limited else model.toll[n, m]
+    priced = (n, m, h) in model.congestion
+    return model.congestion[n, m, h] + model.toll[n, m] if priced else model.toll[n, m]
 
 
 def netted(data: Any, demand: str = "after", conduct: str = "conjectured") -> pyo.ConcreteModel:

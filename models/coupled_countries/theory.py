@@ -33,7 +33,8 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from .conduct import conjectures
-from .readings import countries, hours, keys, setting
+from .inputs import available, keys
+from .readings import countries, hours, setting
 
 ALONE = "a country by itself: one line of supply"
 TWO = "two countries, separable cost, every plant in both markets"
@@ -239,7 +240,7 @@ def country(model: Any, n: str, h: int) -> Country:
         plants,
         np.array([float(pyo.value(model.cost_intercept[n, t])) for t in plants]),
         np.array(slope, dtype=float),
-        np.array([float(pyo.value(model.capacity[n, t])) for t in plants]),
+        np.array([float(pyo.value(available(model, n, t, h))) for t in plants]),
         np.nan if elastic else float(pyo.value(model.consumption[n, h])),
         float(pyo.value(model.choke[n, h])) if elastic else np.nan,
         float(pyo.value(model.fall[n, h] + model.gamma["demand", n])) if elastic else np.nan,
@@ -268,6 +269,8 @@ def _claim(model: Any, group: tuple[str, ...], h: int, structure: str) -> Claim:
         return Claim(formula, h, where, reason="more than two countries trade")
     if any(pyo.value(model.gamma["local", n]) for n in group):
         return Claim(formula, h, where, reason="demand response is paid on home sales")
+    if any((n, h) in model.lost for n in group):
+        return Claim(formula, h, where, reason="demand may go without: supply has a last plant")
     if len(group) == 1:
         return _claim_alone(model, group[0], h, structure)
     if structure != "separable":

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import conduct, parts
+from . import conduct, inputs, parts
 
 Row = tuple[str, str, float, str]
 
@@ -88,14 +88,16 @@ def capacity_rent(model: Any, multipliers: pd.Series, n: str, t: str, h: int) ->
 
 
 def balances(model: Any) -> list[Row]:
-    """Consumption and net export of every country; flow over every link, net of the way back."""
+    """Demand, lost load and net export of every country; flow over every link, net of the way back."""
     rows: list[Row] = []
     for n in model.country:
         for h in model.hour:
             consumed = float(pyo.value(model.consumption[n, h]))
-            made = parts.output(model, n, h)
+            made, lost = parts.output(model, n, h), float(pyo.value(inputs.lost(model, n, h)))
             rows.append(("consumption", f"country={n};hour={h}", consumed, "MW"))
-            rows.append(("net export", f"country={n};hour={h}", made - consumed, "MW"))
+            rows.append(("net export", f"country={n};hour={h}", made + lost - consumed, "MW"))
+            if (n, h) in model.lost:
+                rows.append(("lost load", f"country={n};hour={h}", lost, "MW"))
     for n, m in sorted(model.link):
         for h in model.hour:
             back = model.flow[m, n, h] if (m, n) in model.link else 0.0

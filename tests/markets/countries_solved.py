@@ -25,12 +25,26 @@ def data_of(
     toll: float = 0.0,
     firms: dict[tuple[str, str], str] | None = None,
     conjectures: dict[tuple[str, str], float] | None = None,
+    fleets: dict[str, tuple[float, float, float, int, float]] | None = None,
+    availability: dict[tuple[str, str, int], float] | None = None,
+    lost_load: dict[str, float] | None = None,
+    points: dict[tuple[str, int], tuple[float, float, float]] | None = None,
 ) -> Data:
     """plants: (intercept, slope, capacity) by country; links: limit; inelastic: (quantity, value); elastic:
     (intercept, slope); response: (intensity, placement); hours: weight; firms: owner by (country, plant), plants are
-    called t1, t2, ...; conjectures: theta by (firm, market)."""
+    called t1, t2, ...; conjectures: theta by (firm, market); fleets: (intercept, slope, ratio, plants, capacity);
+    availability: share; lost_load: value; points: (price, quantity, elasticity)."""
     own = [((n, f"t{k}"), row) for n, rows in plants.items() for k, row in enumerate(rows, 1)]
-    tables = {"plants": _frame(dict(own), ("country", "plant"), ("intercept", "slope", "capacity"))}
+    tables = {"plants": _frame(dict(own), ("country", "plant"), ("intercept", "slope", "capacity"))} if own else {}
+    if fleets:
+        tables["fleets"] = _frame(fleets, ("country",), ("intercept", "slope", "ratio", "plants", "capacity"))
+    if availability:
+        rows = {key: (share,) for key, share in availability.items()}
+        tables["availability"] = _frame(rows, ("country", "plant", "hour"), ("share",))
+    if lost_load:
+        tables["lost_load"] = _frame({n: (v,) for n, v in lost_load.items()}, ("country",), ("value",))
+    if points:
+        tables["reference_demand"] = _frame(points, ("country", "hour"), ("price", "quantity", "elasticity"))
     if firms:
         tables["plants"]["firm"] = [firms.get(key, "") for key in tables["plants"].index]
     if conjectures:
