@@ -25,6 +25,9 @@ from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 FEW = 3
 """With at most so many decisions all regimes are looked for."""
 
+SOME = 50
+"""More combinations of whole numbers than this are first branched on together with the followers' pairs."""
+
 WHOLE = 2000
 """At most so many combinations of whole numbers are tried one by one."""
 
@@ -62,10 +65,18 @@ def _with_ties(problem: LeaderProblem, found: Led) -> Led:
 
 
 def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
-    """Whole-numbered decisions one combination at a time."""
+    """Whole-numbered decisions: many by branching on them too, else one combination at a time."""
     columns = np.flatnonzero(problem.whole)
     low, up = np.ceil(problem.lower[columns] - 1e-9), np.floor(problem.upper[columns] + 1e-9)
     count = float(np.prod(up - low + 1))
+    if count > SOME and formulation in (None, "disjunctions") and ties == OPTIMISTIC:
+        try:
+            found = disjunctions.solve(problem)
+        except (disjunctions.NotLinear, Refused):
+            pass
+        else:
+            if found.proved or count > WHOLE:
+                return found
     if not count <= WHOLE:
         raise Refused(
             f"{problem.player.name} decides whole numbers with {count:g} combinations; at most {WHOLE} are tried one "
