@@ -107,11 +107,12 @@ def affine(game: Game) -> MixedComplementarity:
     entries = _Entries()
     for player in game.players:
         _stationarity(player, reader, layout, entries)
+        own = {id(v) for v in player.decisions}
         for row in player.constraints:
             repn = rows[id(row)]
             if repn.quadratic:
                 raise NotAffine(row.name)
-            _own_row(player, row, repn, layout, entries)
+            _own_row(player, own, row, repn, layout, entries)
     for shared in game.shared:
         _shared_row(game, shared, reader, layout, entries)
     for pair in game.pairs:
@@ -273,8 +274,9 @@ def _fill(
     entries.constant[target] += sign * (repn.constant - limit)
 
 
-def _own_row(player: Player, row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: _Entries) -> None:
-    own = {id(v) for v in player.decisions}
+def _own_row(
+    player: Player, own: set[int], row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: _Entries
+) -> None:
     mine = [vid for vid in repn.linear if vid in own]
     for side, sign, limit in sides(row):
         column = layout.multiplier.get((id(row), side))

@@ -15,8 +15,9 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from equilibrium import solve
+from equilibrium import interior, solve
 
+LARGE = 300  # so many loose quantities are split by an interior point, to some 1e-8 of their size
 ZERO = 1e-9  # a margin below this part of the largest one is none: the bids tie
 Place = tuple[str, str]
 Numbers = Mapping[Place, float]
@@ -109,9 +110,7 @@ class _Stage:
         )
         chosen = Dispatch(dict(cut.items()), dict(add.items()), dict(unserved.items()))
         model.goal = pyo.Objective(expr=goal(chosen))
-        solution = solve(model)
-        if not solution.certificate.ok:
-            raise RuntimeError(f"the split of ties is not certified: {solution.certificate.scope}")
+        _minimise(model, len(cut) + len(add))
         return Dispatch(*(_moved(old, new) for old, new in zip(_parts(here), (cut, add, unserved), strict=True)))
 
     def _room(self, place: Place, inside: list[Place], add: Any, here: Dispatch) -> Any:
@@ -120,6 +119,15 @@ class _Stage:
             return change == 0
         room = float(pyo.value(self.block.payback[place].upper))
         return change <= max(0.0, room - sum(here.add[k] for k in self.units[place]))
+
+
+def _minimise(model: pyo.ConcreteModel, size: int) -> None:
+    if size > LARGE:
+        interior.minimise(model)
+        return
+    solution = solve(model)
+    if not solution.certificate.ok:
+        raise RuntimeError(f"the split of ties is not certified: {solution.certificate.scope}")
 
 
 def _parts(dispatch: Dispatch) -> tuple[Numbers, Numbers, Numbers]:
