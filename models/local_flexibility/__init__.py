@@ -27,7 +27,7 @@ from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, structures, values
+from . import accounts, checks, strategic, structures, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -155,6 +155,8 @@ SETTLEMENT = Column(
     choices=("pay_as_bid", "pay_as_cleared", "pay_as_cleared_net", "vcg"),
 )
 
+AGGREGATOR = Column("", "who is strategic", kind=str)
+
 STRUCTURES = {
     "clearing": Structure(
         "the operator clears bids of fleets",
@@ -172,6 +174,12 @@ STRUCTURES = {
         "fleets charge where the wholesale price is lowest",
         structures.competitive,
         {"scenario": SCENARIO},
+        needs=("fleets", "baselines"),
+    ),
+    "strategic": Structure(
+        "an aggregator declares its baselines with the clearing in mind",
+        strategic.strategic,
+        {"scenario": SCENARIO, "offers": OFFERS, "aggregator": AGGREGATOR},
         needs=("fleets", "baselines"),
     ),
 }
