@@ -19,6 +19,7 @@ Its offers are continuous; whole steps are asked of the others (option ``offers`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyomo.environ as pyo
@@ -27,6 +28,7 @@ from equilibrium.errors import Refused
 
 from . import setting
 from .clearing import Limits, clear
+from .outcome import Outcome, clear_at
 
 
 def strategic(data: Any, aggregator: str, scenario: str = "", offers: str = "whole") -> pyo.ConcreteModel:
@@ -108,8 +110,7 @@ def _limits(model: Any, d: str) -> Limits:
     headroom = {k: s for k, s in model.headroom.items() if model.owner[k[0]] != model.strategist}
     for u, t in leader.charge:
         offer[u, t] = leader.charge[u, t]
-        full = model.vehicles[here, u] * model.charger[here, u] * model.duration[t]
-        headroom[u, t] = full - leader.charge[u, t]
+        headroom[u, t] = setting.chargeable(model, u, t) - leader.charge[u, t]
     return Limits(
         requirement={(f, t): leader.requirement[d, f, t] for f, t in places},
         room={(f, t): leader.room[d, f, t] for f, t in places},
@@ -132,3 +133,52 @@ def _profit(model: Any) -> None:
     )
     leader.bill = pyo.Expression(expr=sum(model.price[t] * leader.charge[u, t] for u, t in leader.charge))
     leader.profit = pyo.Objective(expr=leader.income - leader.bill, sense=pyo.maximize)
+
+
+def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
+    """(quantity, index, value, unit): what the aggregator declares and earns, and the same after clearing once more.
+
+    ``profit cleared again`` and the operator's cost come from the plain clearing with the baselines found, ties split
+    pro rata; where bids of others tie with its own it may be less than ``profit``, which has them broken its way.
+    """
+    model, options = solved.model, solved.alternative.options
+    leader, a = model.leader, model.strategist
+    again = cleared_again(solved)
+    honest = clear_at(solved.data, model.scenario, options["offers"], {a: cheapest(model)})
+    for (u, t), s in planned(model).items():
+        yield "declared", f"fleet={u};period={t}", s, "kWh"
+    for d in model.day:
+        yield "accepted", f"aggregator={a};day={d}", float(pyo.value(leader.accepted[d])), "kWh"
+        yield "operator cost", f"day={d}", again.operator_cost(d), "EUR"
+    yield "expected operator cost", "", again.operator_cost(), "EUR"
+    yield "expected social cost", "", again.social_cost(), "EUR"
+    yield "profit", f"aggregator={a}", float(pyo.value(leader.profit)), "EUR"
+    yield "profit cleared again", f"aggregator={a}", again.profit(a), "EUR"
+    yield "honest profit", f"aggregator={a}", honest.profit(a), "EUR"
+    yield "honest profit without market", f"aggregator={a}", -honest.bill(a), "EUR"
+    yield "honest operator cost", "", honest.operator_cost(), "EUR"
+
+
+def cheapest(model: Any) -> dict[tuple[str, str], float]:
+    """The least-cost baselines of the aggregator's fleets within their envelopes: cheapest periods first, the earlier
+    one of equally dear ones (the answer of the structure ``competitive``)."""
+    order = sorted(model.period, key=lambda t: float(pyo.value(model.price[t])))
+    plan: dict[tuple[str, str], float] = {}
+    for u in dict.fromkeys(u for u, _ in model.leader.charge):
+        left = float(pyo.value(model.energy[model.scenario, u] * model.vehicles[model.scenario, u]))
+        for t in order:
+            plan[u, t] = min(left, float(model.leader.charge[u, t].ub))
+            left -= plan[u, t]
+    return plan
+
+
+def planned(model: Any) -> dict[tuple[str, str], float]:
+    """The baselines found, kWh by (fleet, period)."""
+    return {k: max(0.0, float(v.value)) for k, v in model.leader.charge.items()}
+
+
+def cleared_again(solved: Any) -> Outcome:
+    """The plain clearing with the baselines found."""
+    model = solved.model
+    offers = solved.alternative.options["offers"]
+    return clear_at(solved.data, model.scenario, offers, {model.strategist: planned(model)})
