@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,15 @@ class Optimum:
 
     x: np.ndarray
     cost: float
+
+
+def distinct(optima: Iterable[Optimum]) -> tuple[Optimum, ...]:
+    """The optima that differ in their decision, best first."""
+    kept: list[Optimum] = []
+    for optimum in sorted(optima, key=lambda o: o.cost):
+        if not any(np.allclose(optimum.x, other.x, rtol=1e-6, atol=1e-9) for other in kept):
+            kept.append(optimum)
+    return tuple(kept)
 
 
 @dataclass(frozen=True)

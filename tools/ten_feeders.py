@@ -27,9 +27,7 @@ PRICES = [
     round(
         max(
             0.005,
-            0.11
-            + 0.055 * math.cos(2 * math.pi * (hour - 19) / 24)
-            + 0.03 * math.cos(4 * math.pi * (hour - 8) / 24),
+            0.11 + 0.055 * math.cos(2 * math.pi * (hour - 19) / 24) + 0.03 * math.cos(4 * math.pi * (hour - 8) / 24),
         ),
         4,
     )

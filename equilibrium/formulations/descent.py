@@ -20,11 +20,10 @@ from scipy.linalg.lapack import dgecon, dgetrf
 from ..errors import Infeasible
 from ..hierarchy import LeaderProblem
 from ..mcp import MixedComplementarity
+from ..sides import INSIDE, LOW, sides_of
 from ..solvers import newton, quadratic
 from ..solvers.outcome import Termination
 from ..tolerances import CONVEX, FEASIBLE, RESIDUAL
-
-LOW, INSIDE, HIGH = -1, 0, 1
 
 CLOSE = 1e-6
 """Both sides of a pair count as zero up to this, relative: an answer of a homotopy is that far from a kink."""
@@ -142,18 +141,10 @@ def checked(problem: LeaderProblem, x: np.ndarray, z: np.ndarray) -> Point | Non
 
 def pattern_of(reaction: MixedComplementarity, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(side of every column: LOW, INSIDE or HIGH; its other side; the columns with both sides zero, up to CLOSE)."""
-    column, row = reaction.scales(z)
-    slack = reaction.F(z) / row
-    below = np.where(np.isfinite(reaction.lower), (z - reaction.lower) / column, np.inf)
-    above = np.where(np.isfinite(reaction.upper), (reaction.upper - z) / column, np.inf)
-    pattern = np.full(reaction.size, INSIDE, dtype=np.int8)
-    pattern[below <= slack] = LOW
-    pattern[(above <= -slack) & (below > slack)] = HIGH
-    other = np.where(pattern == INSIDE, np.where(below <= above, LOW, HIGH), INSIDE).astype(np.int8)
-    margin = np.where(pattern == INSIDE, np.minimum(below, above), np.abs(slack))
+    sides = sides_of(reaction, z)
     fixed = reaction.lower >= reaction.upper
-    pattern[fixed] = LOW
-    return pattern, other, np.flatnonzero((margin <= CLOSE) & ~fixed)
+    sides.pattern[fixed] = LOW
+    return sides.pattern, sides.other, np.flatnonzero((sides.margin <= CLOSE) & ~fixed)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

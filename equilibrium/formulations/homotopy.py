@@ -14,11 +14,10 @@ import scipy.sparse as sp
 
 from ..errors import Refused
 from ..hierarchy import LeaderProblem, current
-from ..led import Led, Optimum
-from ..mcp import MixedComplementarity
+from ..led import Led, Optimum, distinct
+from ..reactions import answer
 from ..solvers import highs, newton, scholtes
-from . import complementarity
-from .descent import Descent, Point
+from .descent import Descent
 from .regimes import own_rows, scales
 
 
@@ -47,7 +46,7 @@ def solve(problem: LeaderProblem, starts: int = 12, seed: int = 0) -> Led:
             f"no decision of {problem.player.name} was found that its own constraints allow on the followers' answer, "
             f"from {starts} starts"
         )
-    optima = _distinct(points)
+    optima = distinct(Optimum(point.x, point.cost) for point in points)
     best = points[0]
     return Led(
         x=best.x,
@@ -119,14 +118,6 @@ def _allowed(problem: LeaderProblem, scale: np.ndarray, x: np.ndarray, whole: bo
     return found[:count] if outcome.ok else x
 
 
-def answer(reaction: MixedComplementarity) -> np.ndarray | None:
-    """An answer of the followers once x is decided, or None where none was found."""
-    z, outcome = newton.solve(reaction, iterations=30)
-    if not outcome.ok:
-        z, outcome = complementarity.solve(reaction)
-    return z if outcome.ok else None
-
-
 def _refined(problem: LeaderProblem, y: np.ndarray) -> np.ndarray:
     """The followers' answer to a decision of the homotopy, near what it says it is."""
     reaction, z = problem.reaction.at(y[: problem.count]), y[problem.count :]
@@ -135,14 +126,6 @@ def _refined(problem: LeaderProblem, y: np.ndarray) -> np.ndarray:
         return polished
     found, outcome = newton.solve(reaction, z, iterations=30)
     return found if outcome.ok else z
-
-
-def _distinct(points: list[Point]) -> tuple[Optimum, ...]:
-    kept: list[Optimum] = []
-    for point in points:
-        if not any(np.allclose(point.x, other.x, rtol=1e-6, atol=1e-9) for other in kept):
-            kept.append(Optimum(point.x, point.cost))
-    return tuple(kept)
 
 
 class _Affine:

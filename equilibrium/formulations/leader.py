@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
-from ..led import Led, Optimum
+from ..led import Led, Optimum, distinct
 from ..reactions import reactions, response_kind, told
 from ..tolerances import CONVEX, REGRET
 from . import disjunctions, homotopy, regimes, tracing
@@ -47,8 +47,7 @@ def solve(problem: LeaderProblem, formulation: str | None = None, ties: str = OP
     """
     check_ties(ties)
     began = time.perf_counter()
-    route = _whole if problem.whole.any() else _continuous
-    found = route(problem, formulation, ties)
+    found = (_whole if problem.whole.any() else _continuous)(problem, formulation, ties)
     if found.reactions is None:
         found = _with_ties(problem, found)
     return replace(found, seconds=time.perf_counter() - began)
@@ -65,10 +64,16 @@ def _with_ties(problem: LeaderProblem, found: Led) -> Led:
 
 
 def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
-    """Whole-numbered decisions: many by branching on them too, else one combination at a time."""
-    columns = np.flatnonzero(problem.whole)
-    low, up = np.ceil(problem.lower[columns] - 1e-9), np.floor(problem.upper[columns] + 1e-9)
-    count = float(np.prod(up - low + 1))
+    """Whole-numbered decisions: in one programme where the followers are separate markets, else, where they are many,
+    by branching on them together with the followers' pairs, else one combination at a time."""
+    if formulation in (None, "tracing") and (ties != PESSIMISTIC or response_kind(problem).settled):
+        try:
+            traced = tracing.solve(problem)
+        except tracing.NotSeparable:
+            traced = None
+        if traced is not None and traced.proved:
+            return traced
+    count = _combinations(problem)
     if count > SOME and formulation in (None, "disjunctions") and ties == OPTIMISTIC:
         try:
             found = disjunctions.solve(problem)
@@ -77,6 +82,23 @@ def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
         else:
             if found.proved or count > WHOLE:
                 return found
+    return _one_by_one(problem, formulation, ties)
+
+
+def _combinations(problem: LeaderProblem) -> float:
+    low, up = _whole_range(problem)
+    return float(np.prod(up - low + 1))
+
+
+def _whole_range(problem: LeaderProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest whole numbers that are possible, by whole-numbered decision."""
+    return np.ceil(problem.lower[problem.whole] - 1e-9), np.floor(problem.upper[problem.whole] + 1e-9)
+
+
+def _one_by_one(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
+    columns = np.flatnonzero(problem.whole)
+    low, up = _whole_range(problem)
+    count = _combinations(problem)
     if not count <= WHOLE:
         raise Refused(
             f"{problem.player.name} decides whole numbers with {count:g} combinations; at most {WHOLE} are tried one "
@@ -158,7 +180,7 @@ def _by_regimes(problem: LeaderProblem, ties: str) -> Led:
     cost = problem.cost(np.concatenate([x, z]))
     bound = min(cost, _cost(best)) if proved else -np.inf
     reason = f"{found.reason} {'cover all its decisions' if found.complete else '(not all)'}; {kind.reason}"
-    optima = _distinct([Optimum(r.found.x, _cost(r)) for r in solved if r.local])  # type: ignore[union-attr, arg-type]
+    optima = distinct([Optimum(r.found.x, _cost(r)) for r in solved if r.local])  # type: ignore[union-attr, arg-type]
     alone = found.complete and _alone(problem, solved, x, cost)
     return Led(x, z, cost, bound, "regimes", reason, optima, len(found.regimes), 0.0, spread, alone, attained, notes)
 
@@ -197,11 +219,3 @@ def _nothing(problem: LeaderProblem, found: regimes.Exploration) -> None:
         f"whatever {problem.player.name} decides, the followers' answer breaks its own constraints ({names}); they are "
         "tested on that answer, not moved into the followers' problems"
     )
-
-
-def _distinct(optima: list[Optimum]) -> tuple[Optimum, ...]:
-    kept: list[Optimum] = []
-    for optimum in sorted(optima, key=lambda o: o.cost):
-        if not any(np.allclose(optimum.x, other.x, rtol=1e-6, atol=1e-9) for other in kept):
-            kept.append(optimum)
-    return tuple(kept)

@@ -227,7 +227,7 @@ def _convex(form: _Form) -> np.ndarray:
         raise NotLinear("too many products to look for a convex combination of them")
     matrices, payoff = _matrices(form, products, inside, place)
     total = np.abs(matrices).sum(axis=0) + np.abs(payoff)
-    scale = highs._scales(sp.csc_array(total), sp.csr_array((0, len(curved))))[0]
+    scale = highs.scales(sp.csc_array(total), sp.csr_array((0, len(curved))))[0]
     worth = float(np.abs(payoff * np.outer(scale, scale)).max(initial=0.0)) or 1.0
     outside = form.table[np.flatnonzero(~inside)].toarray()
     search = _Search(

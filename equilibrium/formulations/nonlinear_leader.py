@@ -23,9 +23,10 @@ from ..hierarchy import Hierarchy
 from ..kkt import Symbolic, nonlinear, symbolic
 from ..led import Led, Optimum
 from ..mcp import DENSE, Matrix, MixedComplementarity
+from ..sides import HIGH, LOW
 from ..solvers import newton, scholtes
 from ..tolerances import FEASIBLE, RESIDUAL
-from .descent import BETTER, HIGH, LOW, Point, meeting
+from .descent import BETTER, Point, meeting
 
 
 def solve_nonlinear(

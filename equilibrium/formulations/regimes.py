@@ -21,14 +21,13 @@ import scipy.sparse as sp
 from ..hierarchy import LeaderProblem
 from ..mcp import MixedComplementarity
 from ..reactions import answer, signs
+from ..sides import INSIDE, LOW, sides_of
 from ..solvers import quadratic
 from ..solvers.linear import Linear
 from ..solvers.outcome import Termination
 
 WIDTH = 1e-8
 """Pieces narrower than this, relative to the scale of x, are not searched."""
-
-LOW, INSIDE, HIGH = -1, 0, 1
 
 
 @dataclass
@@ -275,15 +274,8 @@ def _regime_near(
 
 def _pattern(reaction: MixedComplementarity, z: np.ndarray) -> tuple[np.ndarray, bool]:
     """Where each column is, and whether that is beyond doubt (strict complementarity)."""
-    column, row = reaction.scales(z)
-    slack = reaction.F(z) / row
-    below = np.where(np.isfinite(reaction.lower), (z - reaction.lower) / column, np.inf)
-    above = np.where(np.isfinite(reaction.upper), (reaction.upper - z) / column, np.inf)
-    pattern = np.full(reaction.size, INSIDE, dtype=np.int8)
-    pattern[below <= slack] = LOW
-    pattern[(above <= -slack) & (below > slack)] = HIGH
-    margin = np.where(pattern == INSIDE, np.minimum(below, above), np.abs(slack))
-    return pattern, bool((margin > 1e-9).all())
+    sides = sides_of(reaction, z)
+    return sides.pattern, bool((sides.margin > 1e-9).all())
 
 
 def _regime(

@@ -137,7 +137,7 @@ def _scaled(programme: Programme) -> tuple[Programme, np.ndarray, np.ndarray, fl
     HiGHS compares with absolute tolerances and does not scale quadratic programmes: money in thousands made the
     difference between a millisecond and never, and right-hand sides of 1e-5 ended in "Solve error".
     """
-    column, row = _scales(programme.hessian, programme.rows)
+    column, row = scales(programme.hessian, programme.rows)
     hessian = sp.csc_array(sp.diags_array(column) @ programme.hessian @ sp.diags_array(column))
     gradient = column * programme.gradient
     largest = max(np.abs(gradient).max(initial=0.0), abs(hessian).max() if hessian.nnz else 0.0)
@@ -154,7 +154,7 @@ def _scaled(programme: Programme) -> tuple[Programme, np.ndarray, np.ndarray, fl
     return scaled, column, row, cost
 
 
-def _scales(hessian: sp.csc_array, table: sp.csr_array, rounds: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def scales(hessian: sp.csc_array, table: sp.csr_array, rounds: int = 6) -> tuple[np.ndarray, np.ndarray]:
     """Factors of columns and rows that bring the entries of [[H, A'], [A, 0]] near one (Ruiz), so that units do not
     matter."""
     square, rectangle = sp.coo_array(hessian), sp.coo_array(table)

@@ -131,7 +131,7 @@ def mixed_integer(
 
 def scales(rows: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
     """Factors of columns and rows, powers of two, that bring the entries near one."""
-    return highs._scales(sp.csc_array((rows.shape[1], rows.shape[1])), rows)
+    return highs.scales(sp.csc_array((rows.shape[1], rows.shape[1])), rows)
 
 
 def _silent() -> highspy.Highs:

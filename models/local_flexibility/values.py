@@ -16,7 +16,7 @@ from .settlement import PRICES, Prices
 from .ties import Dispatch, split
 
 Row = tuple[str, str, float, str]
-INDISPENSABLE = 1e-9  # unserved energy above this part of the requirement is a shortage
+ROUNDING = 1e-9  # part of the requirement that counts as nothing when asked who is pivotal
 
 
 def quantities(solved: Any) -> pd.DataFrame:
@@ -144,7 +144,7 @@ def _aggregators(model: Any, day: Day) -> Iterator[Row]:
         if day.rent:
             needed = sum(pyo.value(row.upper) for row in model.operator[day.name].relief.values())
             yield "Clarke rent", index, day.rent[a], "EUR"
-            yield "indispensable", index, float(day.missing[a] > INDISPENSABLE * needed), "1"
+            yield "indispensable", index, float(day.missing[a] > ROUNDING * needed), "1"
 
 
 def final_bills(model: Any, dispatch: Dispatch) -> dict[str, float]:
@@ -183,7 +183,7 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
                     index = f"aggregator={a};day={day.name};feeder={f};period={t}"
                     rest = (sum(by.values()) - by.get(a, 0.0)) / needed
                     yield "residual supply index", index, rest, "1"
-                    yield "pivotal", index, float(rest < 1), "1"
+                    yield "pivotal", index, float(rest < 1 - ROUNDING), "1"
 
 
 def _prices(day: Day) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 import pytest
+from scipy.optimize import linprog
 
 from equilibrium import certify, solve
 from equilibrium.case import Alternative, Case, change, read_case, trace
 from equilibrium.catalogue import find_market, own_markets
 from equilibrium.data import Data, address
 from equilibrium.errors import DataError
+from equilibrium.hierarchy import current
 from equilibrium.market import Column
 from equilibrium.mcp import DECISION
 from equilibrium.monotone import null_space
+from equilibrium.reactions import answer as response
 from equilibrium.results import Solved
 from equilibrium.run import run_case, solve_all, solve_one
 
@@ -219,8 +223,45 @@ def steps(one: Solved) -> Iterator[tuple[str, list[tuple[Any, float]]]]:
             if (moved >= mcp.lower[own] - 1e-15).all() and (moved <= mcp.upper[own] + 1e-15).all():
                 yield player.name, [(mcp.components[k], float(v)) for k, v in zip(own, moved, strict=True)]
                 break
+        else:
+            moved = z[own] + costly(mcp, z, own, rows, size)
+            if (moved != z[own]).any():
+                yield player.name, [(mcp.components[k], float(v)) for k, v in zip(own, moved, strict=True)]
     for variable in answer.game.variables[:1]:
         yield "outside", [(variable, float(variable.value) * (1 + 1e-6))]
+    if answer.leading is not None and answer.leading.reaction is not None:
+        yield from led_astray(answer.leading)
+
+
+def costly(mcp: Any, z: np.ndarray, own: np.ndarray, rows: np.ndarray, size: float) -> np.ndarray:
+    """At a vertex single directions may leave the bounds: the move within them that its reduced costs dislike most."""
+    reduced = mcp.F(z)[own]
+    box = zip(np.maximum(mcp.lower[own] - z[own], -size), np.minimum(mcp.upper[own] - z[own], size), strict=True)
+    table = mcp.jacobian(z)[rows][:, own].toarray()
+    found = linprog(-reduced, A_eq=table, b_eq=np.zeros(len(rows)), bounds=[(min(a, 0), max(b, 0)) for a, b in box])
+    scale = np.abs(reduced).max(initial=0.0) * size
+    return found.x if found.success and -found.fun > 1e-3 * scale > 0 else np.zeros(len(own))
+
+
+def led_astray(leading: Any) -> Iterator[tuple[str, list[tuple[Any, float]]]]:
+    """For every leader one decision moved by 1e-6 of its size, the followers at their answer to that."""
+    variables, x = leading.hierarchy.x, current(leading.hierarchy.x)
+    for player, own in zip(leading.hierarchy.leaders, leading.hierarchy.parts, strict=True):
+        low, up = (np.array([b if b is not None else s * np.inf for b in bounds]) for s, bounds in sides(variables))
+        for k, sign in product(own, (1.0, -1.0)):
+            moved = x.copy()
+            moved[k] += sign * 1e-6 * np.abs(x).max(initial=1e-3)
+            z = response(leading.reaction.at(moved)) if low[k] <= moved[k] <= up[k] else None
+            if z is not None:
+                parts = zip(leading.reaction.components, z, strict=True)
+                followers = [(one, float(v)) for one, v in parts if not isinstance(one, tuple)]
+                yield player.name, [(variables[k], float(moved[k])), *followers]
+                break
+
+
+def sides(variables: Any) -> Iterator[tuple[float, list[Any]]]:
+    yield -1.0, [v.lb for v in variables]
+    yield 1.0, [v.ub for v in variables]
 
 
 def test_certificate_fails_when_one_decision_is_off(case: Case) -> None:
