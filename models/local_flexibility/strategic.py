@@ -15,42 +15,64 @@ bid where; that is one binary of the aggregator per hour, and the clearing keeps
 indifferent the aggregator is taken first (optimistic), as in any formulation by conditions of optimality.
 
 Its offers are continuous; whole steps are asked of the others (option ``offers``).
+
+Options of the same model are remedies. ``delivery=penalised`` (``delivery``): what was declared, not taken by the
+operator and not charged costs a penalty. ``settlement=vcg``: it bids truthfully, which is its best bid under any
+baseline, and is paid what its bids save, so it maximises
+
+    sum_d P_d (cost of clearing without its bids - cost of clearing) - sum_ut pi_t b_ut
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyomo.environ as pyo
 
 from equilibrium.errors import Refused
 
+from . import delivery as delivering
 from . import setting
 from .clearing import Limits, clear
 from .outcome import Outcome, clear_at
 
 
-def strategic(data: Any, aggregator: str, scenario: str = "", offers: str = "whole") -> pyo.ConcreteModel:
+def strategic(
+    data: Any,
+    aggregator: str,
+    scenario: str = "",
+    offers: str = "whole",
+    delivery: str = "enforced",
+    settlement: str = "pay_as_bid",
+) -> pyo.ConcreteModel:
     """One aggregator chooses the baselines of its fleets at its mark-up in ``aggregators.csv``; the operator follows.
 
-    ``leader.charge[u, t]`` kWh; ``operator[d]`` the clearing of each day. Raises Refused for an unknown aggregator.
+    ``leader.charge[u, t]`` kWh; ``operator[d]`` the clearing of each day, ``alone[d]`` (vcg) the one without its bids.
+    Raises Refused for an unknown aggregator.
     """
     model = setting.setting(data, scenario)
     setting.fleets(data, model, offers)
     if aggregator not in model.aggregator:
         raise Refused(f"there is no aggregator '{aggregator}' in scenario '{model.scenario}' of aggregators.csv")
-    model.strategist = aggregator
+    model.strategist, model.settlement = aggregator, settlement
     model.operator = pyo.Block(model.day)
     lead(model, data)
     for d in model.day:
         clear(model.operator[d], model, model.home, _limits(model, d))
+    if settlement == "vcg":
+        model.alone = pyo.Block(model.day)
+        for d in model.day:
+            clear(model.alone[d], model, model.home, _without_own(model, _limits(model, d)))
     model.leader.accepted = pyo.Expression(model.day, rule=lambda b, d: accepted(model, d))
+    if delivery == "penalised":
+        delivering.allow(model, data)
     _profit(model)
     model.stage = pyo.Suffix(direction=pyo.Suffix.LOCAL)
     model.stage[model.leader] = 1
-    for d in model.day:
-        model.stage[model.operator[d]] = 2
+    for block in (*model.operator.values(), *(model.alone.values() if settlement == "vcg" else ())):
+        model.stage[block] = 2
     return model
 
 
@@ -111,13 +133,25 @@ def _limits(model: Any, d: str) -> Limits:
     for u, t in leader.charge:
         offer[u, t] = leader.charge[u, t]
         headroom[u, t] = setting.chargeable(model, u, t) - leader.charge[u, t]
+    asked = {a: model.markup[here, a] for a in model.aggregator}
+    if model.settlement == "vcg":
+        asked[model.strategist] = 0.0
     return Limits(
         requirement={(f, t): leader.requirement[d, f, t] for f, t in places},
         room={(f, t): leader.room[d, f, t] for f, t in places},
         offer=offer,
         headroom=headroom,
-        markup={u: model.markup[here, a] for u, a in model.owner.items()},
+        markup={u: asked[a] for u, a in model.owner.items()},
     )
+
+
+def _without_own(model: Any, limits: Limits) -> Limits:
+    """The same without the aggregator's bids; it keeps its baseline."""
+
+    def others(part: Any) -> dict[Any, Any]:
+        return {k: most for k, most in part.items() if model.owner[k[0]] != model.strategist}
+
+    return replace(limits, offer=others(limits.offer), headroom=others(limits.headroom))
 
 
 def accepted(model: Any, d: str) -> Any:
@@ -127,12 +161,15 @@ def accepted(model: Any, d: str) -> Any:
 
 def _profit(model: Any) -> None:
     leader, here = model.leader, model.scenario
-    markup = model.markup[here, model.strategist]
-    leader.income = pyo.Expression(
-        expr=markup * sum(model.probability[here, d] * leader.accepted[d] for d in model.day)
-    )
+    chance = {d: model.probability[here, d] for d in model.day}
+    if model.settlement == "vcg":
+        income = sum(chance[d] * (model.alone[d].cost - model.operator[d].cost) for d in model.day)
+    else:
+        income = model.markup[here, model.strategist] * sum(chance[d] * leader.accepted[d] for d in model.day)
+    leader.income = pyo.Expression(expr=income)
     leader.bill = pyo.Expression(expr=sum(model.price[t] * leader.charge[u, t] for u, t in leader.charge))
-    leader.profit = pyo.Objective(expr=leader.income - leader.bill, sense=pyo.maximize)
+    gained = delivering.gain(model) if leader.component("missing") is not None else 0.0
+    leader.profit = pyo.Objective(expr=leader.income - leader.bill + gained, sense=pyo.maximize)
 
 
 def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
@@ -141,10 +178,10 @@ def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
     ``profit cleared again`` and the operator's cost come from the plain clearing with the baselines found, ties split
     pro rata; where bids of others tie with its own it may be less than ``profit``, which has them broken its way.
     """
-    model, options = solved.model, solved.alternative.options
+    model = solved.model
     leader, a = model.leader, model.strategist
     again = cleared_again(solved)
-    honest = clear_at(solved.data, model.scenario, options["offers"], {a: cheapest(model)})
+    honest = _cleared(solved, cheapest(model))
     for (u, t), s in planned(model).items():
         yield "declared", f"fleet={u};period={t}", s, "kWh"
     for d in model.day:
@@ -153,8 +190,11 @@ def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
     yield "expected operator cost", "", again.operator_cost(), "EUR"
     yield "expected social cost", "", again.social_cost(), "EUR"
     yield "profit", f"aggregator={a}", float(pyo.value(leader.profit)), "EUR"
-    yield "profit cleared again", f"aggregator={a}", again.profit(a), "EUR"
-    yield "honest profit", f"aggregator={a}", honest.profit(a), "EUR"
+    if leader.component("missing") is not None:
+        yield from delivering.report(model, again)
+    elif model.settlement == "pay_as_bid":
+        yield "profit cleared again", f"aggregator={a}", again.profit(a), "EUR"
+        yield "honest profit", f"aggregator={a}", honest.profit(a), "EUR"
     yield "honest profit without market", f"aggregator={a}", -honest.bill(a), "EUR"
     yield "honest operator cost", "", honest.operator_cost(), "EUR"
 
@@ -179,6 +219,10 @@ def planned(model: Any) -> dict[tuple[str, str], float]:
 
 def cleared_again(solved: Any) -> Outcome:
     """The plain clearing with the baselines found."""
-    model = solved.model
-    offers = solved.alternative.options["offers"]
-    return clear_at(solved.data, model.scenario, offers, {model.strategist: planned(model)})
+    return _cleared(solved, planned(solved.model))
+
+
+def _cleared(solved: Any, plan: dict[tuple[str, str], float]) -> Outcome:
+    model, a = solved.model, solved.model.strategist
+    markups = {a: 0.0} if model.settlement == "vcg" else {}
+    return clear_at(solved.data, model.scenario, solved.alternative.options["offers"], {a: plan}, markups)
