@@ -23,11 +23,12 @@ distribution network congestion management", EEM. What is printed there, what is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, structures, values
+from . import accounts, checks, strategic, structures, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -39,6 +40,10 @@ PARAMETERS = {
         "kWh", "fleets offer whole multiples of it (offers=whole)", minimum=0, open_minimum=True, default=1.0
     ),
     "minimum_bid": Column("kWh", "a fleet's offer below it is not admitted", minimum=0, default=0.0),
+    "markup_cap": Column(
+        "EUR/kWh", "largest mark-up that may be asked; inf: what shortage costs", minimum=0, default=inf
+    ),
+    "penalty": Column("EUR/kWh", "on declared charging that does not take place", "rho", minimum=0, default=0.0),
 }
 
 PERIODS = Table(
@@ -108,6 +113,13 @@ ENVELOPES = Table(
     {"energy": Column("kWh", "most that is charged", "U", minimum=0), "source": SOURCE},
     optional=True,
 )
+AVAILABILITY = Table(
+    "availability",
+    "what a fleet's vehicles can truly charge; without a row all that it declares",
+    ("scenario", "fleet", "period"),
+    {"energy": Column("kWh", "most that can be charged", "r", minimum=0), "source": SOURCE},
+    optional=True,
+)
 VEHICLES = Table(
     "vehicles",
     "single vehicles",
@@ -155,6 +167,15 @@ SETTLEMENT = Column(
     choices=("pay_as_bid", "pay_as_cleared", "pay_as_cleared_net", "vcg"),
 )
 
+AGGREGATOR = Column("", "who is strategic", kind=str)
+DELIVERY = Column(
+    "",
+    "enforced: what is declared and not moved is charged; penalised: it may be left out, at the penalty",
+    kind=str,
+    default="enforced",
+    choices=("enforced", "penalised"),
+)
+
 STRUCTURES = {
     "clearing": Structure(
         "the operator clears bids of fleets",
@@ -174,6 +195,18 @@ STRUCTURES = {
         {"scenario": SCENARIO},
         needs=("fleets", "baselines"),
     ),
+    "strategic": Structure(
+        "an aggregator declares its baselines with the clearing in mind",
+        strategic.strategic,
+        {
+            "scenario": SCENARIO,
+            "offers": OFFERS,
+            "aggregator": AGGREGATOR,
+            "delivery": DELIVERY,
+            "settlement": replace(SETTLEMENT, choices=("pay_as_bid", "vcg")),
+        },
+        needs=("fleets", "baselines"),
+    ),
 }
 
 market = Market(
@@ -191,6 +224,7 @@ market = Market(
         FLEETS,
         BASELINES,
         ENVELOPES,
+        AVAILABILITY,
         VEHICLES,
         PORTFOLIOS,
         CHARGING,
