@@ -23,7 +23,7 @@ from . import disjunctions, homotopy, regimes, tracing
 from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 
 FEW = 3
-"""With at most so many decisions all regimes are looked for."""
+"""With at most so many decisions, less the equalities among them, all regimes are looked for."""
 
 WHOLE = 2000
 """At most so many combinations of whole numbers are tried one by one."""
@@ -91,7 +91,7 @@ def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
 
 def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
     """The first route that proves its answer, else the best of what they found. ``formulation``: only that route."""
-    moving = int((problem.lower < problem.upper).sum())
+    moving = _freedom(problem)
     routes = {
         "regimes": lambda: _by_regimes(problem, ties),
         "tracing": lambda: tracing.solve(problem),
@@ -119,6 +119,14 @@ def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> L
     best = min(found, key=lambda led: led.cost)
     bound = max(led.bound for led in found)
     return replace(best, bound=min(bound, best.cost))
+
+
+def _freedom(problem: LeaderProblem) -> int:
+    """How many of the leader's decisions are left open by its bounds and by equalities among them alone."""
+    moving = problem.lower < problem.upper
+    table, low, up = regimes.own_rows(problem)
+    equal = table[low == up][:, moving]
+    return int(moving.sum()) - (int(np.linalg.matrix_rank(equal)) if equal.size else 0)
 
 
 def _by_regimes(problem: LeaderProblem, ties: str) -> Led:
