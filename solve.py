@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   python solve.py data/fdr_structures/stockholm
   python solve.py data/fdr_structures/stockholm --set demand.load[peak]=180 --only efficient "2 aggregators"
   python solve.py --describe fdr_structures
-  python solve.py CASE --study NAME
+  python solve.py data/fdr_structures/stockholm --sweep aggregators=1:20 --report "system cost"
 """
 
 
@@ -61,7 +61,20 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--out", metavar="DIR", help="where to write (default results/<market>/<case>)")
     found.add_argument("--no-figures", action="store_true", help="write no pictures")
-    found.add_argument("--study", metavar="NAME", help="run a study of the case's market (--list names them)")
+    found.add_argument("--study", metavar="NAME", help="run a study of the market or of the case (--list names them)")
+    found.add_argument(
+        "--sweep",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CELL=RANGE",
+        help="solve every combination of values",
+    )
+    found.add_argument("--report", nargs="+", default=[], metavar="NAME", help="with a sweep: the quantities wanted")
+    found.add_argument("--workers", type=int, default=1, metavar="N", help="with a sweep: processes of this machine")
+    found.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="with a sweep: a Dask cluster, or 'local' for one of ours"
+    )
     found.add_argument("--quiet", action="store_true", help="print only what went wrong")
     found.add_argument("--strict", action="store_true", help="an answer certified only locally counts as a failure")
     found.add_argument("--every", action="store_true", help="look long for further equilibria of each alternative")
@@ -90,23 +103,111 @@ def act(options: argparse.Namespace) -> int:
         return 2
     if options.check:
         from equilibrium.case import read_case
+        from equilibrium.design_files import designs
 
         case = read_case(options.case)
+        studies = {**designs(case), **case.market.studies}
         print(f"{options.case}: fine ({case.market.name}, {len(case.alternatives)} alternatives)")
+        if studies:
+            print("--study " + ", ".join(studies))
         return 0
-    return study(options) if options.study else run(options)
+    if options.sweep or options.study:
+        refuse_beside(options)
+        design = None if options.sweep else named_design(options)
+        if options.sweep or design is not None:
+            return sweep(options, design)
+        return study(options)
+    refuse(options, "belongs to a sweep (--sweep CELL=RANGE, or --study NAME)", SWEEPING)
+    return run(options)
+
+
+SWEEPING = ("report", "scheduler")
+SINGLE = ("formulation", "solver", "strict", "every", "timing")
+
+
+def refuse_beside(options: argparse.Namespace) -> None:
+    """Raise DataError for options that do not go together."""
+    from equilibrium.errors import DataError, Fault
+
+    refuse(options, "says nothing to a study; leave it out", SINGLE)
+    if options.sweep and options.study:
+        raise DataError([Fault("--study", "cannot stand beside --sweep", value=options.study)])
+    if options.workers < 1:
+        raise DataError([Fault("--workers", "at least one process is needed", value=str(options.workers))])
+
+
+def refuse(options: argparse.Namespace, message: str, names: tuple[str, ...]) -> None:
+    """Raise DataError for every one of these options that was given."""
+    from equilibrium.errors import DataError, Fault
+
+    given = [name for name in names if getattr(options, name)]
+    if given:
+        raise DataError([Fault(f"--{name}", message) for name in given])
+
+
+def named_design(options: argparse.Namespace) -> Any:
+    """The design of that name in the case folder, None if the market's own studies have it."""
+    from equilibrium.case import read_case
+    from equilibrium.design_files import designs
+
+    return designs(read_case(options.case)).get(options.study)
+
+
+def sweep(options: argparse.Namespace, design: Any) -> int:
+    """Solve the scenarios of a design, or of --sweep, and print the summary."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from equilibrium.sweep import run_sweep
+
+    console = paper(options.quiet)
+    if design is not None and design.crossing is not None:
+        return crossing(options, design, console)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=options.quiet, transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+        first: list[float] = []
+
+        def show_progress(done: int, total: int) -> None:
+            first.extend([] if first else [time.perf_counter(), done])
+            seconds = time.perf_counter() - first[0]
+            rate = f"{(done - first[1]) / seconds:.1f} scenarios/s" if done > first[1] else ""
+            bar.update(task, completed=done, total=total, rate=rate)
+
+        found = run_sweep(
+            options.case,
+            options.sweep,
+            design,
+            options.only,
+            options.report,
+            changes(options.set),
+            options.out,
+            options.workers,
+            options.scheduler,
+            not options.no_figures,
+            show_progress,
+        )
+    console.print(f"[bold]{found.case.title}[/bold]\n{found.design.meaning or found.case.market.title}\n")
+    print_table(console, found.summary)
+    console.print(f"{found.design.size} scenarios, {found.rows} rows: {found.folder}/rows.parquet")
+    return found.code
+
+
+def crossing(options: argparse.Namespace, design: Any, console: Any) -> int:
+    """Find a threshold and print it."""
+    from equilibrium.crossing import run_crossing
+
+    case, table, folder = run_crossing(options.case, design, changes(options.set), options.out)
+    console.print(f"[bold]{case.title}[/bold]\n{design.meaning or case.market.title}\n")
+    print_table(console, table)
+    console.print(f"Written to {folder}")
+    return 0
 
 
 def study(options: argparse.Namespace) -> int:
     """Run a study of the case's market and print its tables."""
-    from equilibrium.errors import DataError, Fault
     from equilibrium.study import run_study
 
-    asked = {"--only": options.only, "--formulation": options.formulation, "--solver": options.solver}
-    asked |= {"--strict": options.strict, "--every": options.every, "--timing": options.timing}
-    beside = [name for name, value in asked.items() if value]
-    if beside:
-        raise DataError([Fault(name, "says nothing to a study; leave it out") for name in beside])
+    refuse(options, "says nothing to this study; leave it out", ("only", *SWEEPING))
     console = paper(options.quiet)
     began = time.perf_counter()
     with Progress(console) as progress:

@@ -90,7 +90,7 @@ def play(
     for branch, solved, values in found:
         for variable in variables:
             variable.set_value(values[variable.name], skip_validation=True)
-        replies = []
+        replies: list[Candidate | None] = []
         for other, theirs, _ in found:
             if other is branch:
                 replies.append(_own(player, branch, solved))
@@ -173,7 +173,7 @@ def _own(player: Player, branch: Branch, solved: Solved) -> Candidate:
 def _reply(player: Player, branch: Branch, mcp: MixedComplementarity, seconds: float) -> Candidate | None:
     """The player's best reply on another branch to where the others are now; None where there is none."""
     z = np.array([0.0 if isinstance(part, tuple) else float(part.value) for part in mcp.components])
-    index = [k for k, one in enumerate(find_game(player.block.model()).players) if one.name == player.name][0]
+    index = next(k for k, one in enumerate(find_game(player.block.model()).players) if one.name == player.name)
     columns = np.flatnonzero(mcp.player == index)
     held = {id(variable) for variable, _ in branch.held}
     moving = [v for v in player.decisions if id(v) not in held]

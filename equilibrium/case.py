@@ -38,6 +38,7 @@ from .tables import (
 __all__ = ["Alternative", "Case", "Data", "change", "read_case", "split_pairs", "trace"]
 
 SETTINGS = ("market", "title", "source", "licence", "currency")  # the keys of case.toml, all of them required
+STUDY = "study.csv"  # scenarios of a parameter study, read when one is asked for
 SOURCE = Column(unit="", meaning="where the number comes from", kind=str)
 
 PARAMETERS = Table(
@@ -240,7 +241,7 @@ def _read_sheets(
             sheet = read_sheet(content, name, faults)
             if sheet is not None:
                 sheets[known[name].name] = sheet
-        elif name != "case.toml":
+        elif name not in ("case.toml", STUDY):
             message = f"the market {market.name} has no table of this name" + did_you_mean(name, known)
             faults.append(Fault(name, message, allowed=", ".join(known)))
     return sheets

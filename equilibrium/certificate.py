@@ -126,9 +126,14 @@ def certify(answer: Answer) -> Certificate:
         return Certificate(
             UNCERTIFIED, f"{missing} has no finite value", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer")
         )
-    residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
-    checks, proofs = _players(answer, z, residual, found)
-    outside = _outside(game, mcp, residual)
+    try:
+        residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
+        checks, proofs = _players(answer, z, residual, found)
+        outside = _outside(game, mcp, residual)
+    except (ValueError, ArithmeticError) as error:  # the logarithm of a negative number, a division by zero
+        return Certificate(
+            UNCERTIFIED, f"a term has no value there ({error})", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer")
+        )
     if outside is not None:
         checks.append(outside)
     if answer.candidates:

@@ -25,6 +25,7 @@ from .errors import Infeasible, Refused
 from .matching import match, orientation
 from .mcp import DECISION, MULTIPLIER, OUTSIDE, SHARED, MixedComplementarity, Names
 from .players import Game, Player
+from .scenarios import as_number, larger, smaller, typical
 from .tolerances import FEASIBLE
 
 AHEAD = 1 << 40
@@ -36,11 +37,17 @@ class NotAffine(Exception):
 
 
 class Reader:
-    """Reads expressions into linear and quadratic terms, with one numbering of the Vars."""
+    """Reads expressions into linear and quadratic terms, with one numbering of the Vars.
 
-    def __init__(self) -> None:
+    numbers: what the coefficients are, ``float``, or ``object`` where Params hold one number per scenario.
+    """
+
+    def __init__(
+        self, visitor: type[QuadraticRepnVisitor] = QuadraticRepnVisitor, numbers: type[float] | type[object] = float
+    ) -> None:
         self.variables: dict[int, VarData] = {}
-        self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(self.variables, {}, None))
+        self.visitor = visitor({}, var_recorder=OrderedVarRecorder(self.variables, {}, None))
+        self.numbers = numbers
 
     def read(self, expression: Any, what: str) -> QuadraticRepn:
         """Linear and quadratic terms by id of the Vars. Raises NotAffine, naming ``what``, if there are others, and
@@ -89,29 +96,34 @@ def sides(row: ConstraintData) -> list[tuple[str, float, float]]:
     """A constraint as rows ``sign * (body - limit) >= 0`` (or ``= 0``): (side, sign, limit), side in equal, lower,
     upper."""
     if row.equality:
-        return [("equal", 1.0, float(row.ub))]
+        return [("equal", 1.0, as_number(row.ub))]
     found = []
     if row.has_lb():
-        found.append(("lower", 1.0, float(row.lb)))
+        found.append(("lower", 1.0, as_number(row.lb)))
     if row.has_ub():
-        found.append(("upper", -1.0, float(row.ub)))
+        found.append(("upper", -1.0, as_number(row.ub)))
     return found
 
 
 def affine(game: Game) -> MixedComplementarity:
     """The joint conditions of ``game`` as arrays. Raises NotAffine, or Refused where a system is not square or
     integer."""
-    reader = Reader()
+    return _assemble(*collect(game, Reader()), len(game.ahead))
+
+
+def collect(game: Game, reader: Reader) -> tuple[Layout, Entries]:
+    """Columns and coefficients of the joint conditions, with the numbers of ``reader``. Raises as ``affine``."""
     rows = {id(c): reader.read(c.body, c.name) for p in game.players for c in p.constraints}
     layout = lay_out(game, {key: repn for key, repn in rows.items() if not repn.quadratic})
-    entries = _Entries()
+    entries = Entries(reader.numbers)
     for player in game.players:
         _stationarity(player, reader, layout, entries)
+        own = {id(v) for v in player.decisions}
         for row in player.constraints:
             repn = rows[id(row)]
             if repn.quadratic:
                 raise NotAffine(row.name)
-            _own_row(player, row, repn, layout, entries)
+            _own_row(player, own, row, repn, layout, entries)
     for shared in game.shared:
         _shared_row(game, shared, reader, layout, entries)
     for pair in game.pairs:
@@ -126,7 +138,7 @@ def affine(game: Game) -> MixedComplementarity:
             raise NotAffine(row.name)
         equations.append((row, repn))
     _equations(game, equations, layout, entries)
-    return _assemble(layout, entries, len(game.ahead))
+    return layout, entries
 
 
 def lay_out(game: Game, linear_rows: dict[int, QuadraticRepn]) -> Layout:
@@ -204,7 +216,7 @@ def _holds(row: ConstraintData, repn: QuadraticRepn, layout: Layout) -> bool:
         wrong = abs(gap) if row.equality else -gap
         if wrong > FEASIBLE * max(1.0, abs(limit), abs(repn.constant)):
             raise Infeasible(
-                f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {wrong:g}"
+                f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {typical(wrong):g}"
             )
     layout.dropped.add(id(row))
     return True
@@ -218,35 +230,39 @@ def _absorb(row: ConstraintData, repn: QuadraticRepn, own: set[int], layout: Lay
     for side, _, limit in sides(row):
         bound = (limit - repn.constant) / coefficient
         if side == "equal" or (side == "lower") == (coefficient > 0):
-            layout.lower[column] = max(layout.lower[column], bound)
+            layout.lower[column] = larger(layout.lower[column], bound)
         if side == "equal" or (side == "upper") == (coefficient > 0):
-            layout.upper[column] = min(layout.upper[column], bound)
+            layout.upper[column] = smaller(layout.upper[column], bound)
         layout.absorbed.append((row, column, coefficient, side, bound))
     return True
 
 
-class _Entries:
+class Entries:
     """Coordinates of the affine map being collected, one by one or as arrays (rows, columns, values)."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: type[float] | type[object] = float) -> None:
+        self.numbers = numbers
         self.rows: list[int] = []
         self.columns: list[int] = []
-        self.values: list[float] = []
+        self.values: list[Any] = []
         self.blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.constant: dict[int, float] = defaultdict(float)
+        self.constant: dict[int, Any] = defaultdict(float)
 
-    def add(self, row: int, column: int, value: float) -> None:
+    def add(self, row: int, column: int, value: Any) -> None:
+        """One more coefficient; several of one place add up."""
         self.rows.append(row)
         self.columns.append(column)
         self.values.append(value)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        single = (np.array(self.rows, dtype=int), np.array(self.columns, dtype=int), np.array(self.values, dtype=float))
-        rows, columns, values = zip(*self.blocks, single, strict=True)
-        return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
+        """(rows, columns, values)."""
+        values = np.fromiter(self.values, self.numbers, len(self.values))
+        single = (np.array(self.rows, dtype=int), np.array(self.columns, dtype=int), values)
+        all_rows, all_columns, all_values = zip(*self.blocks, single, strict=True)
+        return np.concatenate(all_rows), np.concatenate(all_columns), np.concatenate(all_values)
 
 
-def _stationarity(player: Player, reader: Reader, layout: Layout, entries: _Entries) -> None:
+def _stationarity(player: Player, reader: Reader, layout: Layout, entries: Entries) -> None:
     repn = reader.read(player.objective.expr, player.objective.name)
     own = {id(v): layout.column[id(v)] for v in player.decisions}
     sign = player.sign
@@ -257,7 +273,7 @@ def _stationarity(player: Player, reader: Reader, layout: Layout, entries: _Entr
         return
     count = len(repn.quadratic)
     columns = np.fromiter(map(layout.column.__getitem__, chain.from_iterable(repn.quadratic)), int, 2 * count)
-    values = sign * np.fromiter(repn.quadratic.values(), float, count)
+    values = sign * np.fromiter(repn.quadratic.values(), entries.numbers, count)
     first, second = columns.reshape(count, 2).T
     low, up = min(own.values()), max(own.values())  # the decisions of a player have consecutive numbers
     for row, other in ((first, second), (second, first)):
@@ -266,15 +282,16 @@ def _stationarity(player: Player, reader: Reader, layout: Layout, entries: _Entr
 
 
 def _fill(
-    entries: _Entries, target: int, repn: QuadraticRepn, layout: Layout, sign: float = 1.0, limit: float = 0.0
+    entries: Entries, target: int, repn: QuadraticRepn, layout: Layout, sign: float = 1.0, limit: float = 0.0
 ) -> None:
     for vid, value in repn.linear.items():
         entries.add(target, layout.column[vid], sign * value)
     entries.constant[target] += sign * (repn.constant - limit)
 
 
-def _own_row(player: Player, row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: _Entries) -> None:
-    own = {id(v) for v in player.decisions}
+def _own_row(
+    player: Player, own: set[int], row: ConstraintData, repn: QuadraticRepn, layout: Layout, entries: Entries
+) -> None:
     mine = [vid for vid in repn.linear if vid in own]
     for side, sign, limit in sides(row):
         column = layout.multiplier.get((id(row), side))
@@ -289,7 +306,7 @@ def _own_row(player: Player, row: ConstraintData, repn: QuadraticRepn, layout: L
             entries.add(layout.column[vid], column, -sign * repn.linear[vid])
 
 
-def _shared_row(game: Game, row: ConstraintData, reader: Reader, layout: Layout, entries: _Entries) -> None:
+def _shared_row(game: Game, row: ConstraintData, reader: Reader, layout: Layout, entries: Entries) -> None:
     repn = reader.read(row.body, row.name)
     if repn.quadratic:
         raise NotAffine(row.name)
@@ -301,7 +318,7 @@ def _shared_row(game: Game, row: ConstraintData, reader: Reader, layout: Layout,
 
 
 def _equations(
-    game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]], layout: Layout, entries: _Entries
+    game: Game, equations: list[tuple[ConstraintData, QuadraticRepn]], layout: Layout, entries: Entries
 ) -> None:
     """Give every equality row outside the players the free Var it determines, and the sign that makes the pair skew."""
     paired = {id(pair.variable) for pair in game.pairs}
@@ -310,9 +327,9 @@ def _equations(
     rows, columns, values = entries.arrays()
     enters = np.isin(columns, free)
     for i, j, value in zip(rows[enters].tolist(), columns[enters].tolist(), values[enters].tolist(), strict=True):
-        by_column[j][i] = by_column[j].get(i, 0.0) + value
+        by_column[j][i] = by_column[j].get(i, 0.0) + typical(value)
     terms = [
-        {layout.column[vid]: c for vid, c in repn.linear.items() if c != 0.0 and layout.column[vid] < AHEAD}
+        {layout.column[vid]: typical(c) for vid, c in repn.linear.items() if c != 0.0 and layout.column[vid] < AHEAD}
         for _, repn in equations
     ]
     chosen = match(
@@ -325,7 +342,7 @@ def _equations(
         [len(equations) == len(free) or not game.shareable(row) for row, _ in equations],
     )
     for k, (row, repn) in enumerate(equations):
-        limit = float(row.ub)
+        limit = as_number(row.ub)
         if k in chosen:
             column = free[chosen[k]]
             _fill(entries, column, repn, layout, orientation(terms[k], by_column[column], column), limit)
@@ -337,7 +354,7 @@ def _equations(
                 entries.add(layout.column[vid], column, -value)
 
 
-def _assemble(layout: Layout, entries: _Entries, ahead: int) -> MixedComplementarity:
+def _assemble(layout: Layout, entries: Entries, ahead: int) -> MixedComplementarity:
     n = len(layout.names)
     rows, columns, values = entries.arrays()
     own, later = columns < AHEAD, columns >= AHEAD

@@ -144,7 +144,8 @@ def bounds(expression: Any, own: ComponentMap) -> tuple[float, float]:
             value = pyo.value(variable)
             leaf[variable] = (value, value)
     visitor = ExpressionBoundsVisitor(leaf_bounds=leaf)
-    low, up = visitor.walk_expression(expression)
+    with np.errstate(all="ignore"):  # 0 * inf is a wide interval, not a fault
+        low, up = visitor.walk_expression(expression)
     return (-math.inf if low is None else low, math.inf if up is None else up)
 
 

@@ -284,7 +284,7 @@ def strict(curved: sp.csr_array, table: sp.csr_array) -> bool:
     if (diagonal > 0).all() and curved.count_nonzero() == n:
         return True
     if n > 800:
-        return semidefinite(sp.csr_array((curved + curved.T) / 2), 1e-10)
+        return bool((diagonal > 0).all()) and semidefinite(sp.csr_array((curved + curved.T) / 2), 1e-10)
     basis = null_space(table.toarray(), n)
     projected = basis.T @ ((curved + curved.T) / 2).toarray() @ basis
     return not projected.size or float(np.linalg.eigvalsh(projected)[0]) > 1e-10 * max(

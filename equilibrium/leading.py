@@ -1,8 +1,9 @@
 """Leaders over followers: every leader's best decision given the other leaders', and the certificate of the answer.
 
 With several leaders each in turn decides again, with the others' decisions held and all followers reacting, until
-nobody moves or an earlier profile returns. The certificate looks at the model as it was stated: the followers' answer
-is certified like any game; a leader's payoff is evaluated by Pyomo, compared with the best decision known and with
+nobody moves or an earlier profile returns; rounds that approach a profile at a steady rate are accelerated. The
+certificate looks at the model as it was stated: the followers' answer is certified like any game; a leader's payoff
+is evaluated by Pyomo, compared with the best decision known and with
 seeded deviations after which the followers are solved again; its stationarity is computed from the problem's own
 arrays.
 """
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import smooth_turns, stated
+from .acceleration import Anderson
 from .behaviour import Conduct
 from .concavity import refuse_concave
 from .conditions import NotAffine, affine
@@ -23,6 +25,7 @@ from .errors import Refused
 from .feasibility import infeasibility
 from .formulations import leader
 from .formulations.nonlinear_leader import solve_nonlinear
+from .formulations.regimes import own_rows
 from .hierarchy import Hierarchy, LeaderProblem, current, leader_problem
 from .kkt import nonlinear
 from .led import Led
@@ -140,6 +143,7 @@ def _turns(
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
     """Leaders in turn. SOLVED where a round moves nobody, CYCLING where an earlier profile returns, LIMIT otherwise."""
     seen = [x.copy()]
+    memory, whole = Anderson(), np.array([not v.is_continuous() for v in hierarchy.x])
     found: list[Led] = []
     gap, termination, message, cycle = np.inf, Termination.LIMIT, "", seen[:0]
     for count in range(1, ROUNDS + 1):
@@ -162,11 +166,31 @@ def _turns(
             message = f"leaders in turn: round {count} returns to round {near[-1]}; {_ranges(hierarchy, cycle)}"
             break
         seen.append(x.copy())
+        ahead = memory.after(before, x)
+        if ahead is not None:
+            ahead[whole] = x[whole]
+            if _allowed(hierarchy, reaction, ahead):
+                x, seen = ahead, [ahead.copy()]
     if termination is Termination.LIMIT:
         message = f"undecided: leaders in turn did not settle in {ROUNDS} rounds, best-response gap {gap:.1e}"
     z = found[-1].z
     result = Leading(game, hierarchy, reaction, tuple(found), gap, tuple(cycle))
     return x, z, result, _outcome(termination, message, began, count)
+
+
+def _allowed(hierarchy: Hierarchy, reaction: MixedComplementarity, x: np.ndarray) -> bool:
+    """Whether every leader's bounds and its limits on its own decisions hold at x (moved onto bounds just missed)."""
+    for which, own in enumerate(hierarchy.parts):
+        problem = leader_problem(hierarchy, which, x, reaction)
+        inside = np.clip(x[own], problem.lower, problem.upper)
+        if np.abs(inside - x[own]).max(initial=0.0) > FEASIBLE * max(float(np.abs(x).max()), 1e-300):
+            return False
+        x[own] = inside
+        table, low, up = own_rows(problem)
+        size = np.abs(table) @ np.abs(inside) + 1e-300
+        if (np.maximum(low - table @ inside, table @ inside - up) > FEASIBLE * size).any():
+            return False
+    return True
 
 
 def _ranges(hierarchy: Hierarchy, cycle: list[np.ndarray]) -> str:

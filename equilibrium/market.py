@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .case import Alternative
     from .data import Data
     from .errors import Fault
+    from .own import Own
     from .results import Solved
 
 
@@ -70,6 +71,7 @@ class Structure:
     options: Mapping[str, Column] = field(default_factory=dict)
     needs: tuple[str, ...] = ()  # optional tables that this structure cannot do without
     branches: Callable[[ConcreteModel], Sequence[Any]] | None = None
+    respond: Callable[..., Own] | None = None  # respond(data, **options): the market's own answer, see ``own``
     theorem: str = ""  # why the equilibrium is unique, where theory proves it and arrays do not; quoted as theory
 
 

@@ -155,7 +155,7 @@ class MixedComplementarity:
 
         value, jacobian: F and its (compact) derivative at z, where they are at hand already.
         """
-        group = self._memory("group", self._families)
+        group = self._memory("group", self.families)
         largest = np.zeros(int(group.max(initial=-1)) + 1)
         np.maximum.at(largest, group, np.abs(z))
         column = largest[group]
@@ -169,7 +169,7 @@ class MixedComplementarity:
             row = row + (np.abs(self.vector) if self.terms is None else self.terms)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
-    def _families(self) -> np.ndarray:
+    def families(self) -> np.ndarray:
         """For every column the number of its family: same owner, same kind."""
         family = self.kind.astype(np.int64) * (int(self.player.max(initial=0)) + 2) + self.player + 1
         return np.unique(family, return_inverse=True)[1]
@@ -258,7 +258,8 @@ class MixedComplementarity:
         rows = sp.csr_array(self.matrix[columns])
         i, j = np.repeat(np.arange(len(columns)), np.diff(rows.indptr)), rows.indices
         own = self.player[columns[i]] == self.player[j]
-        held = np.bincount(i[~own], rows.data[~own] * z[j[~own]], minlength=len(columns))
+        given = rows.data[~own] * z[j[~own]]
+        held, terms = (np.bincount(i[~own], amount, minlength=len(columns)) for amount in (given, np.abs(given)))
         matrix = sp.csr_array((rows.data[own], (i[own], place[j[own]])), shape=(len(columns), len(columns)))
         parts = MixedComplementarity(
             self.names.of(columns),
@@ -270,5 +271,6 @@ class MixedComplementarity:
             matrix,
             self.vector[columns] + held,
             start=None if self.start is None else self.start[columns],
+            terms=np.abs(self.vector[columns]) + terms,
         )
         return parts, columns

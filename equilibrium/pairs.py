@@ -15,6 +15,7 @@ from pyomo.mpec.complementarity import ComplementarityData
 from pyomo.repn import generate_standard_repn
 
 from .errors import Refused
+from .scenarios import as_number, is_finite
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,22 @@ def read_pair(data: ComplementarityData, owner: ComponentMap) -> Pair:
     theirs = [alone and owner.get(side[0], -1) >= 0 for alone, side in zip(plain, sides, strict=True)]
     v = 1 if plain[1] and not (theirs[1] and plain[0] and not theirs[0]) else 0
     (variable, low, up), (body, row_low, row_up) = sides[v], sides[1 - v]
-    if row_low != row_up and math.isinf(low) and math.isinf(up) and (math.isfinite(row_low) or math.isfinite(row_up)):
+    if row_low != row_up and not is_finite(low) and not is_finite(up) and (is_finite(row_low) or is_finite(row_up)):
         raise Refused(
             f"the pair {data.name} bounds only one of its sides; write complements(row >= 0, {variable.name} >= 0), or "
             f"complements(row == 0, {variable.name}) for a free Var"
         )
-    if row_low == row_up and math.isfinite(row_low) and math.isfinite(max(low, -up)):
+    if row_low == row_up and is_finite(row_low) and is_finite(max(low, -up)):
         raise Refused(f"the pair {data.name} joins an equality with a bounded Var; use an inequality, or a free Var")
-    if math.isfinite(row_low) and not math.isfinite(up):
+    if is_finite(row_low) and not is_finite(up):
         return Pair(data.name, variable, body - row_low, low, up)
-    if math.isfinite(row_up) and not math.isfinite(up):  # row <= b with v >= l: F = b - row
+    if is_finite(row_up) and not is_finite(up):  # row <= b with v >= l: F = b - row
         return Pair(data.name, variable, row_up - body, low, up)
-    if math.isfinite(row_up) and not math.isfinite(low):  # row <= b with v <= u: F = row - b
+    if is_finite(row_up) and not is_finite(low):  # row <= b with v <= u: F = row - b
         return Pair(data.name, variable, body - row_up, low, up)
-    if math.isfinite(row_low) and not math.isfinite(low):  # row >= b with v <= u: F = b - row
+    if is_finite(row_low) and not is_finite(low):  # row >= b with v <= u: F = b - row
         return Pair(data.name, variable, row_low - body, low, up)
-    if not math.isfinite(row_low) and not math.isfinite(row_up):
+    if not is_finite(row_low) and not is_finite(row_up):
         return Pair(data.name, variable, body, low, up)
     raise Refused(
         f"the pair {data.name} gives limits on both sides; write inequality(lower, variable, upper) with a plain row"
@@ -72,13 +73,13 @@ def _split(relation: object) -> tuple[NumericExpression, float, float]:
         return left - right, 0.0, 0.0
     if isinstance(relation, RangedExpression):
         low, body, up = relation.args
-        return body, float(pyo.value(low)), float(pyo.value(up))
+        return body, as_number(pyo.value(low)), as_number(pyo.value(up))
     if isinstance(relation, InequalityExpression):
         small, large = relation.args
         if _constant(small):
-            return large, float(pyo.value(small)), math.inf
+            return large, as_number(pyo.value(small)), math.inf
         if _constant(large):
-            return small, -math.inf, float(pyo.value(large))
+            return small, -math.inf, as_number(pyo.value(large))
         return large - small, 0.0, math.inf
     return relation, -math.inf, math.inf
 

@@ -22,6 +22,7 @@ from pyomo.mpec.complementarity import ComplementarityData
 
 from .errors import Infeasible, Refused
 from .pairs import Pair, check_pairs, read_pair
+from .scenarios import as_number, larger, typical
 from .tolerances import FEASIBLE
 
 KNOWN = (
@@ -274,7 +275,9 @@ def _classify(
 
 def _must_hold(row: ConstraintData) -> None:
     """A row outside the players that no free Var enters: it holds, or nothing can be done about it."""
-    body = float(pyo.value(row.body))
-    off = max(row.lb - body if row.has_lb() else 0.0, body - row.ub if row.has_ub() else 0.0)
-    if off > FEASIBLE * max(1.0, abs(body)):
-        raise Infeasible(f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {off:g}")
+    body = as_number(pyo.value(row.body))
+    off = larger(row.lb - body if row.has_lb() else 0.0, body - row.ub if row.has_ub() else 0.0)
+    if off > FEASIBLE * larger(1.0, abs(body)):
+        raise Infeasible(
+            f"the constraint {row.name} cannot hold: nothing free enters it, and it is off by {typical(off):g}"
+        )

@@ -27,17 +27,26 @@ def without_room(player: Player) -> list[str]:
         return []
     before = [v.value for v in player.decisions]
     try:
-        most = max(_most_room(player, curved, np.array(start)) for start in _starts(player))
+        rooms = [_room_from(player, curved, np.array(start)) for start in _starts(player)]
     finally:
         for variable, value in zip(player.decisions, before, strict=True):
             variable.set_value(value, skip_validation=True)
-    return [row.name for row in curved] if most <= ROOM else []
+    known = [room for room in rooms if room is not None]
+    return [row.name for row in curved] if known and max(known) <= ROOM else []
 
 
 def _starts(player: Player) -> list[list[float]]:
     given = [float(v.value) if v.value is not None else 0.0 for v in player.decisions]
     random = np.random.default_rng(0)
     return [given, [0.0] * len(given), *(random.normal(size=(2, len(given))).tolist())]
+
+
+def _room_from(player: Player, curved: list[ConstraintData], start: np.ndarray) -> float | None:
+    """``_most_room``; None where the search leaves the domain of a logarithm or a root, which says nothing."""
+    try:
+        return _most_room(player, curved, start)
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def _most_room(player: Player, curved: list[ConstraintData], start: np.ndarray) -> float:

@@ -58,8 +58,7 @@ def _stack(solved: Sequence[Solved], make: Any, columns: list[str]) -> pd.DataFr
 
 def _not_one(one: Solved) -> bool:
     """Whether several equilibria are known, or one that is a set."""
-    known = one.solution.known
-    return len(known) > 1 or any(not found.isolated for found in known)
+    return bool(one.solution.several)
 
 
 def _multipliers(one: Solved) -> pd.DataFrame:
@@ -97,7 +96,7 @@ def certificate_table(case: Case, solved: Sequence[Solved], failures: Sequence[F
             "decisions": certificate.uniqueness.decisions,
             "prices": certificate.uniqueness.prices,
             "uniqueness_reason": certificate.uniqueness.reason,
-            "equilibria": len(one.solution.known),
+            "equilibria": one.solution.count,
             "theory": theorem,
             "route": one.solution.route,
             "solver": f"{outcome.solver} {outcome.version}".strip(),

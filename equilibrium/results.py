@@ -11,18 +11,19 @@ import pandas as pd
 
 from .case import Alternative, Case
 from .data import Data
+from .own import OwnSolution
 from .solution import Solution
 
 
 @dataclass
 class Solved:
-    """One alternative with its answer: the case's data, the plain model at the answer, the solution and reported
-    values."""
+    """One alternative with its answer: the case's data, the plain model at the answer (None where the market's own
+    answer stands alone), the solution and reported values."""
 
     alternative: Alternative
     data: Data
     model: Any
-    solution: Solution
+    solution: Solution | OwnSolution
     values: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def value(self, quantity: str, index: str = "") -> float:

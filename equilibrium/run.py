@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from . import report, writing
+from . import own, report, writing
 from .case import Alternative, Case, read_case
 from .certificate import CYCLING, NONE, UNCERTIFIED, second_opinion
 from .data import Data, change
 from .errors import DataError, Fault, Infeasible, NoEquilibrium, Refused, SolverMissing
 from .market import Market
 from .results import Failure, Results, Solved
-from .solution import check_route, solve
+from .solution import Solution, check_route, solve
 from .tables import did_you_mean
 
 RESULTS = Path("results")
@@ -103,6 +103,8 @@ def solve_one(
 ) -> Solved:
     """One alternative of a market. Raises NoEquilibrium where it is proved that there is none."""
     structure = market.structures[alternative.structure]
+    if structure.respond is not None and solver is None and formulation in (None, own.OWN):
+        return _by_itself(market, data, alternative, structure.respond, formulation == own.OWN)
     began = time.perf_counter()
     model = structure.build(data, **alternative.options)
     stated = time.perf_counter() - began
@@ -115,6 +117,27 @@ def solve_one(
     began = time.perf_counter()
     answer.values = market.values(answer)
     solution.seconds["report"] = time.perf_counter() - began
+    return answer
+
+
+def _by_itself(
+    market: Market, data: Data, alternative: Alternative, respond: Callable[..., own.Own], asked: bool
+) -> Solved:
+    """The market's own answer; confirmed by the model, unless it is too large to state or nobody wants it."""
+    found = respond(data, **alternative.options)
+    if found.verdict == NONE:
+        raise NoEquilibrium(found.scope)
+    model, structure = None, market.structures[alternative.structure]
+    solution: Solution | own.OwnSolution = own.alone(found)
+    if found.verdict != UNCERTIFIED and not (found.too_large or asked):
+        began = time.perf_counter()
+        model = structure.build(data, **alternative.options)
+        expected = own.start(model, found)
+        stated = time.perf_counter() - began
+        solution = own.confirmed(found, solve(model, near=True), expected)
+        solution.seconds = {"own": found.outcome.seconds, "state": stated, **solution.seconds}
+    answer = Solved(alternative, data, model, solution)
+    answer.values = market.values(answer)
     return answer
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 
 from . import branch_games, branches, leading, multiplicity
@@ -31,7 +32,7 @@ from .solvers.outcome import Outcome, Termination
 from .tolerances import FEASIBLE
 
 LEADING = ("leader", "regimes", "tracing", "disjunctions", "homotopy")
-FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches", *LEADING)
+FORMULATIONS = ("rule", "potential", "complementarity", "best_response", "branches", "own", *LEADING)
 SOLVERS = tuple(complementarity.SOLVERS)
 
 
@@ -49,12 +50,23 @@ class Solution:
     certificate: Certificate
     seconds: dict[str, float] = field(default_factory=dict)
     known: Sequence[Connected] = ()
+    told: pd.DataFrame | None = None  # several equilibria that the market's own method found, in the form of a table
+
+    @property
+    def count(self) -> int:
+        """How many equilibria (connected sets of them) are known."""
+        return len(self.known) if self.told is None else int(self.told["equilibrium"].nunique())
+
+    @property
+    def several(self) -> bool:
+        """Whether several equilibria are known, or one that is a set."""
+        return self.count > 1 or any(not found.isolated for found in self.known)
 
     @property
     def equilibria(self) -> pd.DataFrame:
         """The equilibria that are known, as rows (equilibrium, variable, lower, upper); number 1 holds the values of
         the model's Vars. Whether there are others, the certificate's verdict and uniqueness say."""
-        return multiplicity.table(self.answer.mcp, self.known)
+        return multiplicity.table(self.answer.mcp, self.known) if self.told is None else self.told
 
     @property
     def outcome(self) -> Outcome:
@@ -80,6 +92,19 @@ class Solution:
         rows = [] if found is None else [leading.told(found, which) for which in range(len(found.led))]
         columns = ["leader", "payoff", "bound", "against", "stationarity", "route", "starts", "optima"]
         return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def margins(self) -> ComponentMap:
+        """For every decision what one more unit of it would cost whoever decides it, everything it is charged for
+        included (a reduced cost: zero strictly between bounds); for every row that is no bound its multiplier."""
+        mcp, z = self.answer.mcp, self.answer.z
+        value, found = mcp.F(z), ComponentMap()
+        for k, component in enumerate(mcp.components):
+            if not isinstance(component, tuple):
+                found[component] = float(value[k])
+            elif component[0] not in found or z[k]:
+                found[component[0]] = float(z[k])
+        return found
 
     @property
     def multipliers(self) -> pd.Series:
@@ -115,6 +140,7 @@ def solve(
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None = None,
     ties: str = OPTIMISTIC,
     every: bool = False,
+    near: bool = False,
 ) -> Solution:
     """Find an equilibrium of ``model`` and certify it.
 
@@ -123,12 +149,13 @@ def solve(
     the formulation 'complementarity'. branches_of: for a player that is not concave, the branches that contain every
     optimum. ties: 'optimistic' or 'pessimistic', how followers with several answers break ties, seen from the leader.
     every: look long for further equilibria (small affine problems are searched anyway), also where players are not
-    concave. Where it is proved that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
+    concave. near: the Vars hold what should be an answer; begin with the multipliers that fit it. Where it is proved
+    that there is no equilibrium, the verdict is 'none' and no Var changes. Raises Refused
     (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)
     with PauseGC():  # large expressions are millions of small objects, none of them garbage
-        return _solve(model, formulation, solver, branches_of, ties, every)
+        return _solve(model, formulation, solver, branches_of, ties, every, near)
 
 
 def _solve(
@@ -138,6 +165,7 @@ def _solve(
     branches_of: Callable[[pyo.ConcreteModel], Sequence[Branch]] | None,
     ties: str,
     every: bool,
+    near: bool,
 ) -> Solution:
     began = time.perf_counter()
     game = find_game(model)
@@ -148,10 +176,12 @@ def _solve(
         raise Refused(f"the formulation '{formulation}' is for leaders; this model declares no order of moves")
     elif branches_of is not None and formulation in (None, "branches"):
         answer, seconds = _by_branches(game, branches_of)
+    elif formulation == "own":
+        raise Refused("the formulation 'own' needs a market with a method of its own")
     elif formulation == "branches":
         raise Refused("the formulation 'branches' needs a market that names the branches of its non-concave player")
     else:
-        answer, seconds = _answer(game, formulation, solver, every)
+        answer, seconds = _answer(game, formulation, solver, every, near)
     before = [(c, c.value) for c in answer.mcp.components if not isinstance(c, tuple)]
     if answer.among is not None and answer.outcome.termination is Termination.INFEASIBLE:
         return Solution(model, answer, nothing_here(answer), seconds)
@@ -207,10 +237,12 @@ def derive(game: Game) -> MixedComplementarity:
 
 
 def _answer(
-    game: Game, formulation: str | None, solver: str | None, every: bool = False
+    game: Game, formulation: str | None, solver: str | None, every: bool = False, near: bool = False
 ) -> tuple[Answer, dict[str, float]]:
     began = time.perf_counter()
     mcp = derive(game)
+    if near and not mcp.is_affine:
+        mcp = replace(mcp, start=np.clip(_multipliers_at(mcp), mcp.lower, mcp.upper))
     derived = time.perf_counter() - began
     if (mcp.lower > mcp.upper).any():
         k = int(np.flatnonzero(mcp.lower > mcp.upper)[0])

@@ -30,13 +30,18 @@ class Threshold:
 
 
 def threshold(
-    surplus: Callable[[float], float], low: float, step: float, high: float = math.inf, xtol: float = 1e-12
+    surplus: Callable[[float], float],
+    low: float,
+    step: float,
+    high: float = math.inf,
+    xtol: float = 1e-12,
+    growth: float = 2.0,
 ) -> Threshold:
-    """The largest parameter up to which ``surplus`` is not negative, by doubling steps and Brent's method.
+    """The largest parameter up to which ``surplus`` is not negative, by growing steps and Brent's method.
 
     surplus: a continuous measure at the certified equilibrium of a parameter value; it raises where there is none. low:
-    where the parameter begins. step: the first step upwards, doubled until the sign changes or ``high`` is reached
-    (with no ``high``: 60 times). xtol: absolute, on the parameter.
+    where the parameter begins. step: the first step upwards, times ``growth`` after each until the sign changes or
+    ``high`` is reached (with no ``high``: 60 steps). xtol: absolute, on the parameter.
 
     A measure that comes back to zero within one step is not seen; a smaller step sees it.
     """
@@ -49,13 +54,12 @@ def threshold(
 
     if measure(low) < 0:
         return Threshold(NONE, math.nan, low, len(asked))
-    inside = low
-    for k in range(60):
-        outside = min(low + step * 2**k, high)
+    inside, k = low, 0
+    while inside < high and (k < 60 or math.isfinite(high)):
+        outside = min(inside + step * growth**k, high)
+        k += 1
         if measure(outside) < 0:
             value = float(brentq(measure, inside, outside, xtol=xtol, rtol=1e-14))
             return Threshold(FOUND, value, outside, len(asked))
         inside = outside
-        if outside >= high:
-            break
     return Threshold(UNBOUNDED, math.inf, inside, len(asked))

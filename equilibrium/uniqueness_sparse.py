@@ -48,6 +48,19 @@ def examine(mcp: MixedComplementarity, z: np.ndarray) -> tuple[bool, bool, str]:
     return True, _definite(sp.csr_array(active @ active.T)), "monotone conditions"
 
 
+def everywhere(mcp: MixedComplementarity) -> tuple[bool, bool]:
+    """(whether the conditions are shown monotone, whether so strictly that the decisions are unique), whatever the
+    constants and limits are."""
+    assert mcp.matrix is not None
+    kept, matrix = _without_defined(mcp)
+    decisions, rows = np.flatnonzero(mcp.kind[kept] == DECISION), np.flatnonzero(mcp.kind[kept] != DECISION)
+    if not _skew(matrix, decisions, rows, sp.csr_array(matrix[rows][:, decisions])):
+        return False, False
+    core = matrix[decisions][:, decisions]
+    curved = sp.csr_array((core + core.T) / 2)
+    return semidefinite(curved), _definite(curved)
+
+
 def _without_defined(mcp: MixedComplementarity) -> tuple[np.ndarray, sp.csr_array]:
     """(remaining columns, matrix) after free outside columns that their own rows determine (defined prices, rules) have
     been put in; all columns where that cannot be done."""

@@ -116,7 +116,7 @@ def put_provenance(
     """What was run on which inputs with which versions, as ``provenance.json``."""
     record = {
         "made_by": MADE_BY,
-        "version": _version(MADE_BY),
+        "version": version_of(MADE_BY),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "case": str(case.folder),
         "market": case.market.name,
@@ -126,12 +126,13 @@ def put_provenance(
         "seconds": {step: round(one, 4) for step, one in seconds.items()},
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
     }
     (room / PROVENANCE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Version of an installed package, or that it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

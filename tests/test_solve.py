@@ -91,7 +91,8 @@ def test_as_a_process_of_its_own() -> None:
         [sys.executable, "solve.py", "--check", str(STOCKHOLM)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("fine (fdr_structures, 18 alternatives)\n")
+    assert "fine (fdr_structures, 18 alternatives)\n" in done.stdout
+    assert done.stdout.endswith("--study competition, swing_and_energy, mixed_beats_passive\n")
 
 
 # ------------------------------------------------------------------------------------------------------------- solving

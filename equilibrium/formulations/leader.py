@@ -44,8 +44,7 @@ def solve(problem: LeaderProblem, formulation: str | None = None, ties: str = OP
     """
     check_ties(ties)
     began = time.perf_counter()
-    route = _whole if problem.whole.any() else _continuous
-    found = route(problem, formulation, ties)
+    found = (_whole if problem.whole.any() else _continuous)(problem, formulation, ties)
     if found.reactions is None:
         found = _with_ties(problem, found)
     return replace(found, seconds=time.perf_counter() - began)
@@ -62,7 +61,19 @@ def _with_ties(problem: LeaderProblem, found: Led) -> Led:
 
 
 def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
-    """Whole-numbered decisions one combination at a time."""
+    """Whole-numbered decisions: in one programme where the followers are separate markets, else one combination at a
+    time."""
+    if formulation in (None, "tracing") and (ties != PESSIMISTIC or response_kind(problem).settled):
+        try:
+            traced = tracing.solve(problem)
+        except tracing.NotSeparable:
+            traced = None
+        if traced is not None and traced.proved:
+            return traced
+    return _one_by_one(problem, formulation, ties)
+
+
+def _one_by_one(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
     columns = np.flatnonzero(problem.whole)
     low, up = np.ceil(problem.lower[columns] - 1e-9), np.floor(problem.upper[columns] + 1e-9)
     count = float(np.prod(up - low + 1))

@@ -35,8 +35,8 @@ def solve_nonlinear(
     """What leader ``which`` does best with the other leaders' decisions as in ``x``, and the followers' problem there.
 
     x: decisions of all leaders, where the first search begins. relaxed: whether each start is searched by way of the
-    relaxation too, which is the slower part; else over the branches around it alone. Led.x holds the leader's own decisions, Led.z belongs to
-    the problem returned. Raises Refused (whole numbers; nothing found), SolverMissing.
+    relaxation too, which is the slower part; else over the branches around it alone. Led.x holds the leader's own
+    decisions, Led.z belongs to the problem returned. Raises Refused (whole numbers; nothing found), SolverMissing.
     """
     began = time.perf_counter()
     player, own = hierarchy.leaders[which], hierarchy.parts[which]

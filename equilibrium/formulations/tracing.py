@@ -14,7 +14,7 @@ programme on the pieces chosen, is a value. Tangents are added where the answer 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,7 +32,8 @@ from ..tolerances import CONVEX
 from . import regimes
 
 GAP = 1e-8
-"""Bound and value this close, relative, have met."""
+"""Bound and value have met where they are this close, relative to what the leader's decision changes: a welfare of 1e5
+that an owner moves by 10 is bounded to 1e-7, not to 1e-3."""
 
 ROUNDS = 60
 """Most programmes that are solved."""
@@ -95,7 +96,8 @@ def solve(problem: LeaderProblem, seconds: float = 120.0) -> Led:
             best = better
         master.add_tangents(x, better[1])
         gap = best[0] - bound
-        if gap <= GAP * max(abs(best[0]), 1e-300) or time.perf_counter() - began > seconds:
+        stake = max(abs(best[0] - rest.constant), 1e-4 * abs(best[0]), 1e-300)  # at least 1e-12 of the value
+        if gap <= GAP * stake or time.perf_counter() - began > seconds:
             break
     assert best is not None
     cost, x = best
@@ -116,7 +118,10 @@ def solve(problem: LeaderProblem, seconds: float = 120.0) -> Led:
 
 
 def separate(problem: LeaderProblem) -> tuple[list[Block], Quadratic]:
-    """The blocks with their pieces, and what of the leader's cost depends on x alone. Raises NotSeparable."""
+    """The blocks with their pieces, and what of the leader's cost depends on x alone. Raises NotSeparable.
+
+    Every block costs nothing at the leader's smallest decisions; the constant is what the leader then has.
+    """
     reaction, d = problem.reaction, problem.count
     if np.any(problem.table[:, d:]):
         raise NotSeparable("a constraint of the leader holds followers' Vars")
@@ -128,7 +133,8 @@ def separate(problem: LeaderProblem) -> tuple[list[Block], Quadratic]:
     _, label = connected_components(joined, directed=False)
     base = problem.cost.hessian[:d, :d].copy()
     blocks = []
-    gradient = problem.cost.gradient[:d].copy()
+    gradient, constant = problem.cost.gradient[:d].copy(), problem.cost.constant
+    nothing = np.clip(0.0, problem.lower, problem.upper)
     slope = reaction.slope.toarray()
     box = _box(problem)
     shared: dict[bytes, list[Piece]] = {}
@@ -139,10 +145,13 @@ def separate(problem: LeaderProblem) -> tuple[list[Block], Quadratic]:
         base -= curve * np.outer(weight, weight)
         low, up = _reach(problem, weight, box)
         lone = _alone(problem, columns, weight, through, low, up, curve)
-        blocks.append(Block(columns, weight, _groups(_trace(lone, shared))))
+        block = Block(columns, weight, _groups(_trace(lone, shared)))
+        level = _value_at(block, nothing)
+        constant += level
+        blocks.append(_lowered(block, level))
     if float(np.linalg.eigvalsh((base + base.T) / 2)[0]) < -CONVEX * max(np.abs(problem.cost.hessian).max(), 1e-300):
         raise NotSeparable("the leader's own cost is not convex")
-    return blocks, Quadratic(base, gradient, problem.cost.constant)
+    return blocks, Quadratic(base, gradient, constant)
 
 
 def _one_number(slope: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -289,6 +298,18 @@ def _groups(pieces: list[Piece]) -> tuple[tuple[Piece, ...], ...]:
     return tuple(tuple(group) for group in groups)
 
 
+def _lowered(block: Block, level: float) -> Block:
+    """The block with ``level`` taken off its cost."""
+    groups = tuple(tuple(replace(piece, c=piece.c - level) for piece in group) for group in block.groups)
+    return replace(block, groups=groups)
+
+
+def _value_at(block: Block, x: np.ndarray) -> float:
+    """What the block costs at the decision x."""
+    s = float(block.weight @ x)
+    return _piece_at(block, s).value(s)
+
+
 def _piece_at(block: Block, s: float) -> Piece:
     pieces = block.pieces()
     inside = [p for p in pieces if p.low <= s <= p.up]
@@ -317,7 +338,7 @@ def _descend(
         found = _on_pieces(blocks, chosen, rest, table, low, up, lower, upper)
         if found is None:
             break
-        value = rest(found) + sum(_piece_at(b, float(b.weight @ found)).value(float(b.weight @ found)) for b in blocks)
+        value = rest(found) + sum(_value_at(b, found) for b in blocks)
         if value >= best_value - 1e-13 * abs(best_value):
             if value < best_value:
                 best_value, best_x = value, found
@@ -339,6 +360,11 @@ def _on_pieces(
 ) -> np.ndarray | None:
     weights = np.array([b.weight for b in blocks])
     pieces = [b.pieces()[k] for b, k in zip(blocks, chosen, strict=True)]
+    # The outer ends are the leader's own limits, which stand in the table: as rows here they would nearly repeat them.
+    floor = np.array([-np.inf if k == 0 else p.low for k, p in zip(chosen, pieces, strict=True)])
+    ceiling = np.array(
+        [np.inf if k == len(b.pieces()) - 1 else p.up for b, k, p in zip(blocks, chosen, pieces, strict=True)]
+    )
     curve = np.array([max(p.a, 0.0) for p in pieces])
     hessian = rest.hessian + (weights.T * curve) @ weights
     gradient = rest.gradient + weights.T @ np.array([p.b for p in pieces])
@@ -347,8 +373,8 @@ def _on_pieces(
         hessian,
         gradient,
         np.vstack([table, weights[used]]),
-        np.concatenate([low, np.array([p.low for p in pieces])[used]]),
-        np.concatenate([up, np.array([p.up for p in pieces])[used]]),
+        np.concatenate([low, floor[used]]),
+        np.concatenate([up, ceiling[used]]),
         lower,
         upper,
     )

@@ -86,7 +86,7 @@ def _phi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     total = a + b
     with np.errstate(divide="ignore", invalid="ignore"):
         stable = np.where(total > 0, 2 * a * b / (total + root), total - root)
-    return np.where(np.isfinite(stable), stable, total - root)
+        return np.where(np.isfinite(stable), stable, total - root)  # infinite terms: the step is rejected
 
 
 def _slopes(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ with few variables all faces can be looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import comb
@@ -19,14 +20,18 @@ from scipy.optimize import linprog
 
 from ..mcp import DECISION, MULTIPLIER, MixedComplementarity, Names
 from ..tolerances import CONVEX, RESIDUAL
-from . import highs, newton
-from .outcome import Termination
+from . import clarabel, highs, newton
+from .outcome import Outcome, Termination
+from .settle import settle
 
 FACES = 20_000
 """Most faces that are looked at one by one."""
 
 FEW = 300
 """So few that looking at them costs less than a solver does."""
+
+INTERIOR = 60
+"""With more variables an interior point is asked first: its cost does not grow with the number of active limits."""
 
 
 @dataclass(frozen=True)
@@ -221,24 +226,17 @@ def _convex(
         np.concatenate([gradient, -right]),
     )
     best, least = np.zeros(n + m), np.inf
-    # HiGHS calls some bounded programmes unbounded, or fails on them; with their rows the other way round it does not.
-    orders = (np.arange(len(table)), np.arange(len(table))[::-1])
-    for order, value in product(orders, (highs.REGULARISATION[1], *highs.REGULARISATION)):  # 1e-10 is seldom wrong
-        programme = highs.Programme(
-            sp.csc_array(hessian), gradient, sp.csr_array(table[order]), low[order], up[order], lower, upper
-        )
-        x, duals, outcome = highs.minimise(programme, value)
+    for attempt, exact in _attempts(hessian, gradient, table, low, up, lower, upper):
+        x, duals, outcome = attempt()
         if outcome.termination is Termination.INFEASIBLE:
             return Minimum(None, True, outcome.termination)
         if outcome.termination is Termination.UNBOUNDED:
             if _falls(hessian, gradient, _rows(table, low, up, lower, upper)[0]):
                 return Minimum(None, True, outcome.termination)
             continue
-        duals = duals[np.argsort(order)]
         price = np.concatenate([duals[np.isfinite(low)], -duals[np.isfinite(up) & (up > low)]])
         z = np.concatenate([x, np.where(equal, price, np.maximum(price, 0.0))])
-        z[np.abs(z) <= 1e-10 * mcp.scales(z)[0]] = 0.0  # rounding that would make a row of zeros look broken
-        z = newton.polish(mcp, z)
+        z = exact(mcp, z)
         error = mcp.error(z)
         if error < least:
             best, least = z, error
@@ -250,6 +248,38 @@ def _convex(
             return Minimum(best[:n], False, outcome.termination)
     x = best[:n] if least <= 1e-13 else _refined(hessian, gradient, *_rows(table, low, up, lower, upper), best[:n])
     return Minimum(_snapped(x, lower, upper), True, Termination.SOLVED)
+
+
+def _attempts(
+    hessian: np.ndarray,
+    gradient: np.ndarray,
+    table: np.ndarray,
+    low: np.ndarray,
+    up: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+) -> Iterator[tuple[Callable[[], tuple[np.ndarray, np.ndarray, Outcome]], Callable[..., np.ndarray]]]:
+    """What to try in turn: a solver that gives (x, duals of the rows, outcome), and how to make its answer exact."""
+
+    def programme(order: np.ndarray) -> highs.Programme:
+        rows = sp.csr_array(table[order])
+        return highs.Programme(sp.csc_array(hessian), gradient, rows, low[order], up[order], lower, upper)
+
+    def by_highs(order: np.ndarray, value: float) -> tuple[np.ndarray, np.ndarray, Outcome]:
+        x, duals, outcome = highs.minimise(programme(order), value)
+        return x, duals[np.argsort(order)], outcome
+
+    usual = np.arange(len(table))
+    if len(gradient) > INTERIOR and clarabel.available():
+        yield lambda: clarabel.minimise(programme(usual)), settle
+    # HiGHS calls some bounded programmes unbounded, or fails on them; with their rows the other way round it does not.
+    for order, value in product((usual, usual[::-1]), (highs.REGULARISATION[1], *highs.REGULARISATION)):
+        yield lambda order=order, value=value: by_highs(order, value), _polished  # type: ignore[misc]
+
+
+def _polished(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+    """z on its active set, free of rounding that would make a row of zeros look broken."""
+    return newton.polish(mcp, np.where(np.abs(z) <= 1e-10 * mcp.scales(z)[0], 0.0, z))
 
 
 def _snapped(x: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

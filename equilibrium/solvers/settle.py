@@ -15,8 +15,10 @@ import scipy.sparse.linalg as spla
 from ..definite import symmetric_factor
 from ..mcp import DECISION, MixedComplementarity
 
-SHIFT = 1e-9
-"""The multiple of the identity, after rows and columns were scaled to largest entries of one."""
+SHIFT = 3e-6
+"""The multiple of the identity, after rows and columns were scaled to largest entries of one. Elimination whose pivots
+may be as small as this loses eps / SHIFT^2 of the answer, refinement has to take out a part SHIFT of it: the third root
+of eps makes both small. (At 1e-9 a chain of free flows between countries was lost altogether.)"""
 
 
 def settle(mcp: MixedComplementarity, z: np.ndarray, steps: int = 15) -> np.ndarray:
@@ -69,7 +71,7 @@ def _step(mcp: MixedComplementarity, z: np.ndarray, ratio: np.ndarray) -> np.nda
 
 def solve_regularised(matrix: sp.csr_array, right: np.ndarray) -> np.ndarray:
     """matrix x = right for a monotone matrix that may be singular; where it is, an x near zero."""
-    factor = _balance(matrix)
+    factor = balance(matrix)
     scaled = sp.csc_array(sp.diags_array(factor) @ matrix @ sp.diags_array(factor))
     shifted, target = sp.csc_array(scaled + SHIFT * sp.eye_array(len(right))), factor * right
     x, left = _refined(scaled, symmetric_factor(shifted), target)
@@ -95,7 +97,7 @@ def _refined(
     return best, best_left
 
 
-def _balance(matrix: sp.csr_array, rounds: int = 5) -> np.ndarray:
+def balance(matrix: sp.csr_array, rounds: int = 5) -> np.ndarray:
     """One factor for each row and column alike (that keeps the matrix monotone), so that largest entries are near
     one."""
     entries = sp.coo_array(matrix)

@@ -4,13 +4,14 @@
 gains: its consumers, its producers, its neighbours, all together?
 
 **Players, prices, order of moves** are stated in ``readings``, one function per reading of the paper's cost: each is a
-plain Pyomo model. All move at once and everybody takes prices.
+plain Pyomo model. All move at once and take prices; a firm may be given a conjecture of how it moves them
+(``conduct``).
 
 **Symbols.** a + b x marginal cost of a plant, K its capacity, Cap limit of a link, D inelastic demand of value Pbar, c
 - d Q inverse elastic demand, gamma intensity of demand response, lam price, P congestion price, r capacity rent.
 
-**Assumptions.** Perfect competition: plants are paid the price at the destination. Hours are independent. Half of the
-rent of every link belongs to each of its ends.
+**Assumptions.** Plants are paid the price at the destination; perfect competition unless conjectures are given. Hours
+are independent. Half of the rent of every link belongs to each of its ends.
 
 **Source.** C. Clastres and H. Khalfallah (2014), "An analytical approach for elasticity of demand activation with
 demand response mechanisms", halshs-01019679. What had to be corrected: ``docs/markets/coupled_countries.md``.
@@ -24,7 +25,7 @@ from typing import Any
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, readings, values
+from . import accounts, conduct, operators, readings, theory, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 HOUR = Column("", "number of the hour", kind=int, minimum=0)
@@ -38,6 +39,7 @@ PLANTS = Table(
         "intercept": Column("EUR/MWh", "marginal cost of the first MW", "a"),
         "slope": Column("EUR/MWh/MW", "rise of marginal cost with each MW", "b", minimum=0),
         "capacity": Column("MW", "available capacity; empty: no limit", "K", minimum=0, default=math.inf),
+        "firm": Column("", "who owns it; empty: the firm called like the country", kind=str, default=""),
         "source": SOURCE,
     },
 )
@@ -96,6 +98,23 @@ RESPONSE = Table(
     },
     optional=True,
 )
+CONJECTURES = Table(
+    "conjectures",
+    "firms that believe they move prices, by market; without a row a firm takes the price",
+    ("firm", "country"),
+    {
+        "conjecture": Column(
+            "1",
+            "share of the fall of the price along demand that the firm expects from selling more: 0 price taking, 1 "
+            "Cournot",
+            "theta",
+            minimum=0,
+            maximum=1,
+        ),
+        "source": SOURCE,
+    },
+    optional=True,
+)
 HOURS = Table(
     "hours",
     "how long each hour counts; without this table every hour counts once",
@@ -111,6 +130,21 @@ WHEN = Column(
     default="after",
     choices=("before", "after", "baseline"),
 )
+CONDUCT = Column(
+    "",
+    "conjectured: firms have the conjectures of their table; price_taking: nobody moves a price",
+    kind=str,
+    default="conjectured",
+    choices=("conjectured", conduct.TAKING),
+)
+COST = Column(
+    "",
+    "joint: a plant has one cost of its output; separable: one for each destination",
+    kind=str,
+    default="joint",
+    choices=("joint", "separable"),
+)
+CHOICES = {"demand": WHEN, "conduct": CONDUCT}
 
 
 def check(data: Any) -> list[Fault]:
@@ -145,7 +179,7 @@ def check(data: Any) -> list[Fault]:
         for country in readings.keys(data, "demand_response")
         if country not in elastic
     ]
-    return faults
+    return faults + conduct.check(data)
 
 
 market = Market(
@@ -154,25 +188,32 @@ market = Market(
     source="C. Clastres and H. Khalfallah (2014), An analytical approach for elasticity of demand activation "
     "with demand response mechanisms, halshs-01019679",
     parameters={},
-    tables=(PLANTS, LINKS, INELASTIC, ELASTIC, RESPONSE, HOURS),
+    tables=(PLANTS, LINKS, INELASTIC, ELASTIC, RESPONSE, CONJECTURES, HOURS),
     structures={
         "separable": Structure(
             "a plant has a cost for each destination it sells to, as the paper's Appendix 3 differentiates it",
             readings.separable,
-            {"demand": WHEN},
+            CHOICES,
         ),
         "joint": Structure(
             "a plant has one cost of its output, sold by destination over direct links",
             readings.joint,
-            {"demand": WHEN},
+            CHOICES,
         ),
         "netted": Structure(
             "a plant has one cost of its output, sold at home; link operators trade, transit is possible",
             readings.netted,
-            {"demand": WHEN},
+            CHOICES,
+        ),
+        "own_balance": Structure(
+            "operators that mind only the balance of their own country, as Appendix 2 prints it: nobody exports",
+            operators.own_balance,
+            {"demand": WHEN, "cost": COST},
         ),
     },
     values=values.quantities,
     accounts=accounts.accounts,
+    closed_form=theory.closed_form,
+    summary=theory.summary,
     check=check,
 )

@@ -27,6 +27,34 @@ def sold(model: Any, n: str, m: str, h: int) -> float:
     return float(sum(pyo.value(model.fleet[n].sales[t, m, h]) for t in model.plants[n]))
 
 
+def sold_by(model: Any, f: str, m: str, h: int) -> float:
+    """What firm f sells in m from all its plants, MW."""
+    own = [
+        block.sales[t, m, h]
+        for n, block in model.firm[f].fleet.items()
+        if m in model.destinations[n]
+        for t in model.firms[f][n]
+    ]
+    return float(sum(pyo.value(x) for x in own))
+
+
+def profit(model: Any, f: str) -> float:
+    """What firm f earns at cleared prices, minus transmission, production and demand response on its plants."""
+    from .readings import transmission
+
+    def earned(h: int) -> Any:
+        total = 0.0
+        for n, block in model.firm[f].fleet.items():
+            for t in model.firms[f][n]:
+                for m in model.destinations[n]:
+                    net = model.price[m, h] - (transmission(model, n, m, h) if m != n else 0.0)
+                    total += net * block.sales[t, m, h]
+                total -= block.production_cost[t, h] + block.response_cost[t, h]
+        return total
+
+    return over_hours(model, earned)
+
+
 def gross_value(model: Any, n: str) -> float:
     """What consumption of country n is worth to those who consume."""
 

@@ -1,15 +1,16 @@
-"""The competitive market in three readings, each a plain Pyomo model.
+"""The market in three readings, each a plain Pyomo model.
 
-Common to all, in every hour h of w_h hours. Fleets: the plants of a country, which take prices. Consumers: inelastic
-ones take D_n (a rule); elastic ones are a player that takes the price. Clearing: what is sold in a country equals
+Common to all, in every hour h of w_h hours. Firms: each decides for its plants (all those of a country, unless the
+data name owners) and takes prices, or moves them as it conjectures (module ``conduct``). Consumers: inelastic ones take
+D_n (a rule); elastic ones are a player that takes the price. Clearing: what is sold in a country equals
 its consumption; the price lam_n is a free Var.
 
 ``separable``, ``joint``: plants sell by destination over direct links and pay the congestion price of the link, which
 clears its capacity: Cap_nm - sum_t x_tnm >= 0 _|_ P_nm >= 0 (an operator that offers all it has). ``netted``: plants
 sell at home; the operator of each link buys at one end and sells at the other.
 
-The conditions are those of one convex quadratic programme. They are not those of operators that each minimise the cost
-of their own country subject to its own balance: such operators never export.
+With price takers the conditions are those of one convex quadratic programme. They are not those of operators that each
+minimise the cost of their own country subject to its own balance: such operators never export (module ``operators``).
 
 Source: C. Clastres and H. Khalfallah (2014), sections 2 and 3, Appendices 2 and 3. Deviations: fleets are paid the
 price at the destination; any number of countries; tolls; the netted reading.
@@ -18,6 +19,7 @@ price at the destination; any number of countries; tolls; the netted reading.
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pyomo.environ as pyo
@@ -25,6 +27,7 @@ from pyomo.mpec import Complementarity, complements
 
 from equilibrium.errors import Refused
 
+from .conduct import holdings, perceived_prices, refuse_netted
 from .feasibility import require_supply
 
 
@@ -131,7 +134,7 @@ def plant_cost(model: pyo.ConcreteModel, n: str, t: str, x: Any) -> Any:
 
 def limit_output(model: pyo.ConcreteModel, block: Any, n: str) -> None:
     """Output of a fleet's plants is at most their capacity, where there is one."""
-    limited = [(t, h) for t in model.plants[n] for h in model.hour if math.isfinite(model.capacity[n, t].value)]
+    limited = [(t, h) for t, h in block.output if math.isfinite(model.capacity[n, t].value)]
     block.capacity = pyo.Constraint(limited, rule=lambda b, t, h: b.output[t, h] <= model.capacity[n, t])
 
 
@@ -144,75 +147,109 @@ def clear(model: pyo.ConcreteModel, supplied: Any) -> None:
     )
 
 
-def separable(data: Any, demand: str = "after") -> pyo.ConcreteModel:
-    """Plants with a cost for each destination: sum_m [a x_tnm + (b + gamma) x_tnm^2/2]. Raises Infeasible."""
-    return by_destination(data, demand, split=True)
+def separable(data: Any, demand: str = "after", conduct: str = "conjectured") -> pyo.ConcreteModel:
+    """Plants with a cost for each destination: sum_m [a x_tnm + (b + gamma) x_tnm^2/2]. Raises Infeasible, and Refused
+    for a conjecture towards inelastic demand."""
+    return by_destination(data, demand, conduct, split=True)
 
 
-def joint(data: Any, demand: str = "after") -> pyo.ConcreteModel:
-    """Plants with one cost of their output, a X + (b + gamma) X^2/2 with X = sum_m x_tnm. Raises Refused for a local
-    placement, which has a meaning only where cost is separable."""
-    _refuse_local(data, demand)
-    return by_destination(data, demand, split=False)
+def joint(data: Any, demand: str = "after", conduct: str = "conjectured") -> pyo.ConcreteModel:
+    """Plants with one cost of their output, a X + (b + gamma) X^2/2 with X = sum_m x_tnm. Raises Infeasible, and
+    Refused for a conjecture towards inelastic demand and for a local placement, which has a meaning only where cost is
+    separable."""
+    refuse_local(data, demand)
+    return by_destination(data, demand, conduct, split=False)
 
 
-def by_destination(data: Any, demand: str, split: bool) -> pyo.ConcreteModel:
-    """Fleets sell by destination: max sum w (lam_m - P_nm - toll_nm) x_tnm - cost, sum_m x_tnm <= K_tn."""
+def by_destination(data: Any, demand: str, conduct: str, split: bool, abroad: bool = True) -> pyo.ConcreteModel:
+    """Firms sell by destination: max sum w (price - P_nm - toll_nm) x_tnm - cost, sum_m x_tnm <= K_tn.
+
+    The price is lam_m, or what the firm's conjecture makes of it (module ``conduct``). Not ``abroad``: nothing is paid
+    for exports (module ``operators``).
+    """
     model = setting(data, demand)
-    model.by_destination, model.split = True, split
+    model.by_destination, model.split, model.abroad = True, split, abroad
     require_supply(model)
     limited = [link for link in model.link if math.isfinite(model.limit[link].value)]
     model.congestion = pyo.Var(limited, model.hour)
     model.destinations = {n: [n] + [m for k, m in model.link if k == n] for n in model.country}
-    model.fleet = pyo.Block([n for n in model.country if model.plants[n]])
-    for n in model.fleet:
-        _fleet(model, n, split)
+    model.firms = holdings(model, data)
+    model.firm = pyo.Block(list(model.firms))
+    for f, held in model.firms.items():
+        model.firm[f].fleet = pyo.Block(list(held))
+        for n, plants in held.items():
+            _fleet(model, model.firm[f].fleet[n], n, plants)
+    model.fleet = {n: located(model, n) for n in model.country if model.plants[n]}
 
     def sold(n: str, m: str, h: int) -> Any:
         return sum(model.fleet[n].sales[t, m, h] for t in model.plants[n])
+
+    def supplied(m: str, h: int) -> Any:
+        return sum(sold(k, m, h) for k in model.country if m in model.destinations[k])
 
     model.link_capacity = Complementarity(
         limited,
         model.hour,
         rule=lambda m, i, j, h: complements(m.limit[i, j] - sold(i, j, h) >= 0, m.congestion[i, j, h] >= 0),
     )
-    clear(model, lambda n, h: sum(sold(k, n, h) for k in model.country if n in model.destinations[k]))
+    clear(model, supplied)
     model.flow = pyo.Expression(model.link, model.hour, rule=lambda m, i, j, h: sold(i, j, h))
+    perceived_prices(model, data, conduct, supplied)
+    for f in model.firms:
+        _maximise_profit(model, f)
     return model
 
 
-def _fleet(model: pyo.ConcreteModel, n: str, split: bool) -> None:
-    """The plants of country n as one player that takes prices; its Block states ``sales`` and ``output``."""
-    block, plants, goals = model.fleet[n], model.plants[n], model.destinations[n]
+def located(model: pyo.ConcreteModel, n: str) -> SimpleNamespace:
+    """The plants of country n, whoever owns them: ``sales``, ``output``, costs and ``capacity`` rows by their keys."""
+    held = [model.firm[f].fleet[n] for f, countries in model.firms.items() if n in countries]
+    names = ("sales", "output", "production_cost", "response_cost", "capacity")
+    return SimpleNamespace(
+        **{name: {key: part for block in held for key, part in getattr(block, name).items()} for name in names}
+    )
+
+
+def _fleet(model: pyo.ConcreteModel, block: Any, n: str, plants: list[str]) -> None:
+    """What a firm decides of its plants in country n: ``sales`` by destination, and the ``output`` and costs that
+    follow."""
+    goals = model.destinations[n]
     block.sales = pyo.Var(plants, goals, model.hour, within=pyo.NonNegativeReals)
     block.output = pyo.Expression(plants, model.hour, rule=lambda b, t, h: sum(b.sales[t, m, h] for m in goals))
     limit_output(model, block, n)
 
-    def net_price(m: str, h: int) -> Any:
-        return model.price[m, h] - (transmission(model, n, m, h) if m != n else 0.0)
-
     def production(b: Any, t: str, h: int) -> Any:
-        if split:
+        if model.split:
             return sum(plant_cost(model, n, t, b.sales[t, m, h]) for m in goals)
         return plant_cost(model, n, t, b.output[t, h])
 
     def responding(b: Any, t: str, h: int) -> Any:
-        everywhere = sum(b.sales[t, m, h] ** 2 for m in goals) if split else b.output[t, h] ** 2
-        local = b.sales[t, n, h] ** 2 if split else 0.0
+        everywhere = sum(b.sales[t, m, h] ** 2 for m in goals) if model.split else b.output[t, h] ** 2
+        local = b.sales[t, n, h] ** 2 if model.split else 0.0
         return (model.gamma["plant", n] * everywhere + model.gamma["local", n] * local) / 2
 
     block.production_cost = pyo.Expression(plants, model.hour, rule=production)
     block.response_cost = pyo.Expression(plants, model.hour, rule=responding)
-    block.maximise_profit = pyo.Objective(
+
+
+def _maximise_profit(model: pyo.ConcreteModel, f: str) -> None:
+    """Profit of firm f: what its sales earn at the destinations, minus transmission, production and response."""
+
+    def net_price(n: str, m: str, h: int) -> Any:
+        price = model.perceived_price[f, m, h] if (f, m, h) in model.perceived_price else model.price[m, h]
+        if m == n:
+            return price
+        return (price if model.abroad else 0.0) - transmission(model, n, m, h)
+
+    model.firm[f].maximise_profit = pyo.Objective(
         expr=sum(
             model.weight[h]
             * (
-                sum(net_price(m, h) * block.sales[t, m, h] for m in goals)
-                - block.production_cost[t, h]
-                - block.response_cost[t, h]
+                sum(net_price(n, m, h) * fleet.sales[t, m, h] for m in model.destinations[n])
+                - fleet.production_cost[t, h]
+                - fleet.response_cost[t, h]
             )
-            for t in plants
-            for h in model.hour
+            for n, fleet in model.firm[f].fleet.items()
+            for t, h in fleet.output
         ),
         sense=pyo.maximize,
     )
@@ -224,14 +261,16 @@ def transmission(model: pyo.ConcreteModel, n: str, m: str, h: int) -> Any:
     return model.congestion[n, m, h] + model.toll[n, m] if limited else model.toll[n, m]
 
 
-def netted(data: Any, demand: str = "after") -> pyo.ConcreteModel:
+def netted(data: Any, demand: str = "after", conduct: str = "conjectured") -> pyo.ConcreteModel:
     """Fleets sell at home, link operators trade: max sum w (lam_m - lam_n - toll) F_nm with 0 <= F_nm <= Cap_nm.
 
-    Raises Refused for a local placement, which has a meaning only where cost is separable.
+    Raises Refused for a local placement, which has a meaning only where cost is separable, and for conjectures, which
+    are about sales by destination.
     """
-    _refuse_local(data, demand)
+    refuse_local(data, demand)
+    refuse_netted(data, conduct)
     model = setting(data, demand)
-    model.by_destination, model.split = False, False
+    model.by_destination, model.split, model.firms = False, False, {}
     require_supply(model)
     model.fleet = pyo.Block([n for n in model.country if model.plants[n]])
     for n in model.fleet:
@@ -286,7 +325,8 @@ def _operator(model: pyo.ConcreteModel, n: str, m: str) -> None:
     )
 
 
-def _refuse_local(data: Any, demand: str) -> None:
+def refuse_local(data: Any, demand: str) -> None:
+    """Raise Refused for demand response on home sales, which needs a cost for each destination."""
     placed = dict(data.tables["demand_response"]["placement"]) if keys(data, "demand_response") else {}
     local = [n for n, place in placed.items() if place == "local"]
     if local and demand == "after":

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import parts
+from . import conduct, parts
 
 Row = tuple[str, str, float, str]
 
@@ -18,7 +18,8 @@ Row = tuple[str, str, float, str]
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
-    rows = [*prices(model), *plants(model, solved.solution.multipliers), *balances(model), *welfare(model)]
+    rows = [*prices(model), *plants(model, solved.solution.multipliers), *firms(model)]
+    rows += [*balances(model), *welfare(model)]
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
@@ -58,6 +59,22 @@ def plants(model: Any, multipliers: pd.Series) -> list[Row]:
                         for m in sorted(model.destinations[n])
                     ]
     return rows
+
+
+def firms(model: Any) -> list[Row]:
+    """Sales to the markets in which a firm moves the price (there they are unique whatever the cost), and profits.
+
+    Profits are listed for firms with a conjecture or with an owner's name; without either a firm earns its country's
+    producer surplus.
+    """
+    moved = conduct.strategic(model)
+    rows: list[Row] = [
+        ("sales", f"firm={f};hour={h};to={m}", parts.sold_by(model, f, m, h), "MW")
+        for f, m in moved
+        for h in model.hour
+    ]
+    named = [f for f in model.firms if f not in model.country or f in {i for i, _ in moved}]
+    return rows + [("profit", f"firm={f}", parts.profit(model, f), "EUR") for f in named]
 
 
 def capacity_rent(model: Any, multipliers: pd.Series, n: str, t: str, h: int) -> float:

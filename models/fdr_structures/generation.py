@@ -66,5 +66,5 @@ def compete(model: pyo.ConcreteModel, block: Any) -> None:
 
 def earn(model: pyo.ConcreteModel, block: Any) -> None:
     """The Objective of a generator: revenue less cost, knowing that it moves the price."""
-    block.revenue = pyo.Expression(expr=sum(model.price[t] * block.generation[t] for t in block.generation.keys()))
+    block.revenue = pyo.Expression(expr=sum(model.price[t] * block.generation[t] for t in block.generation))
     block.maximise_profit = pyo.Objective(expr=block.revenue - block.generation_cost, sense=pyo.maximize)

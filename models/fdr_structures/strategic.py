@@ -187,7 +187,7 @@ def integrated(data: Any) -> pyo.ConcreteModel:
 
 
 def strategic_regulated(data: Any) -> pyo.ConcreteModel:
-    """A monopoly aggregator that is paid back its market power, given the generators' outputs (Proposition 7, timing N).
+    """A monopoly aggregator that is paid back its market power, given the generators' outputs (Proposition 7).
 
     The payment is the integral of P'(q2)(S - u) - P'(q1) u from its load to the planned one with q_i = x_i + u_i - y_i,
     so the aggregator bears the cost of the price-taking producers. The plan evens prices out as far as can be; since

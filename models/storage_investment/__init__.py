@@ -24,12 +24,19 @@ from math import inf
 from typing import Any
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, figures, schedule, setting, summary, theory, two_period
+from . import accounts, figures, schedule, setting, study, summary, theory, two_period
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 OWNERS = Column("", "number of identical owners", "M", kind=int, minimum=1, maximum=50, default=1)
+MODES = Column(
+    "",
+    "whether a period may see only one of charge and discharge (exclusive), or both (free)",
+    kind=str,
+    choices=(schedule.EXCLUSIVE, schedule.FREE),
+    default=schedule.EXCLUSIVE,
+)
 
 PERIODS = Table(
     "periods",
@@ -84,6 +91,29 @@ INSTALLED = Table(
     },
     optional=True,
 )
+LEVELS = Table(
+    "levels",
+    "stored energy at both ends of the horizon; without this table the horizon is a cycle",
+    ("storage",),
+    {
+        "start": Column("GWh", "level before the first period, of each owner", minimum=0),
+        "end": Column("GWh", "level after the last period, of each owner", minimum=0),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+OWNERS_TABLE = Table(
+    "owners",
+    "who invests, where owners differ",
+    ("owner",),
+    {
+        "kind": Column(
+            "", "what an owner maximises: its profit, or welfare", kind=str, choices=("merchant", "welfare")
+        ),
+        "source": SOURCE,
+    },
+    optional=True,
+)
 POLICY = Table(
     "policy",
     "what a regulator pays and charges",
@@ -102,7 +132,7 @@ POLICY = Table(
 def check(data: Any) -> list[Fault]:
     """What no single cell shows: one row where there is one technology, and an on-peak period that is one."""
     faults = []
-    for name in ("storage", "installed", "policy"):
+    for name in ("storage", "installed", "levels", "policy"):
         if name in data.tables and len(data.tables[name]) != 1:
             faults.append(Fault(f"{name}.csv", f"has one row; found {len(data.tables[name])}"))
     periods = data.tables["periods"]
@@ -145,14 +175,24 @@ STRUCTURES = {
         "two periods: a merchant, firms pay for ramping", two_period.ramping_merchant, needs=("policy",)
     ),
     "merchant_schedule": Structure(
-        "profit-maximising owners with a schedule before the firms", schedule.merchant_schedule, {"owners": OWNERS}
+        "profit-maximising owners with a schedule before the firms",
+        schedule.merchant_schedule,
+        {"owners": OWNERS, "modes": MODES},
     ),
     "welfare_schedule": Structure(
-        "a welfare-maximising owner with a schedule before the firms", schedule.welfare_schedule
+        "a welfare-maximising owner with a schedule before the firms", schedule.welfare_schedule, {"modes": MODES}
     ),
-    "planner_schedule": Structure("a planner decides schedule and all output", schedule.planner_schedule),
+    "mixed_schedule": Structure(
+        "merchants and welfare-maximising owners with schedules before the firms",
+        schedule.mixed_schedule,
+        {"modes": MODES},
+        needs=("owners",),
+    ),
+    "planner_schedule": Structure(
+        "a planner decides schedule and all output", schedule.planner_schedule, {"modes": MODES}
+    ),
     "installed_schedule": Structure(
-        "a merchant schedules a given storage", schedule.installed_schedule, needs=("installed",)
+        "a merchant schedules a given storage", schedule.installed_schedule, {"modes": MODES}, needs=("installed",)
     ),
     "open_loop_schedule": Structure(
         "owners with a schedule and firms at once", schedule.open_loop_schedule, {"owners": OWNERS}
@@ -165,7 +205,7 @@ market = Market(
     source="A. S. Siddiqui, R. Sioshansi, A. J. Conejo (2019), Merchant storage investment in a restructured "
     "electricity industry",
     parameters={},
-    tables=(PERIODS, FIRMS, STORAGE, INSTALLED, POLICY),
+    tables=(PERIODS, FIRMS, STORAGE, OWNERS_TABLE, INSTALLED, LEVELS, POLICY),
     structures=STRUCTURES,
     values=accounts.quantities,
     accounts=accounts.accounts,
@@ -173,4 +213,11 @@ market = Market(
     check=check,
     summary=summary.tables,
     figures=figures.draw,
+    studies={
+        "critical_numbers": Study(
+            "From how many firms on is a merchant's storage too large, harmful, not worth building? (two periods)",
+            study.critical_numbers,
+            study.draw,
+        )
+    },
 )

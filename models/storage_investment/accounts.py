@@ -21,6 +21,11 @@ def blocks(model: Any) -> list[Any]:
     return [] if host is None or host.component("storage") is None else list(host.storage.values())
 
 
+def owned(model: Any) -> list[tuple[Any, Any]]:
+    """(owner, its storage Block), owner by owner."""
+    return list(zip(model.owners, blocks(model), strict=True)) if blocks(model) else []
+
+
 def operation(model: Any, block: Any) -> Any:
     """The Block that decides a storage's operation: its own, or the operator's."""
     return model.operator if model.component("operator") is not None else block
@@ -38,8 +43,9 @@ def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
     rows: list[tuple[str, str, float, str]] = []
-    for i, block in enumerate(blocks(model), 1):
+    for i, block in owned(model):
         rows += _storage(model, block, i)
+    rows += _bounds(solved)
     for t in model.period:
         rows.append(("storage net output", f"period={t}", pyo.value(model.injection[t]), "GWh"))
         rows.append(("output", f"period={t}", pyo.value(model.generation[t]), "GWh"))
@@ -57,7 +63,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
-def _storage(model: Any, block: Any, i: int) -> list[tuple[str, str, float, str]]:
+def _storage(model: Any, block: Any, i: Any) -> list[tuple[str, str, float, str]]:
     """Size, use, profit before policy (trade minus investment) of owner i."""
     decided = operation(model, block)
     trade = sum(pyo.value(model.price[t] * decided.injection[t]) for t in model.period)
@@ -73,6 +79,18 @@ def _storage(model: Any, block: Any, i: int) -> list[tuple[str, str, float, str]
             schedule = decided.component(name)
             rows += [(name, f"owner={i};period={t}", pyo.value(schedule[t]), "GWh") for t in model.period]
     rows.append(("storage profit", f"owner={i}", trade - pyo.value(block.investment), "kEUR"))
+    return rows
+
+
+def _bounds(solved: Any) -> list[tuple[str, str, float, str]]:
+    """What each owner that moves first maximises (profit with its subsidy, or welfare), and what no decision of it can
+    exceed while the others keep theirs."""
+    owner = {block.name: i for i, block in owned(solved.model)}
+    rows = []
+    for _, row in solved.solution.leaders.iterrows():
+        index = f"owner={owner[row['leader']]}"
+        rows.append(("payoff", index, float(row["payoff"]), "kEUR"))
+        rows.append(("proved bound on payoff", index, float(row["bound"]), "kEUR"))
     return rows
 
 
@@ -95,13 +113,16 @@ def warnings(model: Any) -> list[str]:
         "welfare is right up to a constant, consumer surplus is not reported"
         for t in negative(model)
     ]
-    for i, block in enumerate(blocks(model), 1):
+    for i, block in owned(model):
         decided = operation(model, block)
         if decided.component("discharged") is None:
             largest = max(pyo.value(decided.charge[t]) + pyo.value(decided.discharge[t]) for t in model.period)
             for t in model.period:
                 if min(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) > 1e-6 * largest:
-                    found.append(f"owner {i} charges and discharges at once in {t}: no such schedule can be operated")
+                    found.append(
+                        f"owner {i} charges and discharges at once in {t}: no such schedule can be operated; "
+                        "modes=exclusive excludes it"
+                    )
     return found
 
 
@@ -126,7 +147,7 @@ def accounts(solved: Any) -> pd.DataFrame:
                 (f"firm {f}", "ramping payment", -charge, "kEUR"),
                 ("regulator", "ramping payment", charge, "kEUR"),
             ]
-    for i, block in enumerate(blocks(model), 1):
+    for i, block in owned(model):
         decided = operation(model, block)
         traded = sum(price[t] * pyo.value(decided.injection[t]) for t in price)
         rows.append((f"storage owner {i}", "payment", traded, "kEUR"))

@@ -31,7 +31,8 @@ class Setting:
     K: float
     F: float
     I: float  # noqa: E741
-    N: int
+    N: float
+    limit: float = inf  # largest size, GW; the formulas know none
 
     @property
     def lost(self) -> float:
@@ -145,7 +146,8 @@ def setting(data: Any) -> Setting | str:
     Z1, Z2 = periods["slope"].astype(float).tolist()
     N = len(firms)
     B, K = float(firms["cost"].iloc[0]), float(firms["cost_slope"].iloc[0]) / N
-    return Setting(A1, A2, Z1, Z2, B, K, float(row["charge_ratio"]), float(row["quadratic_cost"]), N)
+    limit = float(min(row["power_limit"], row["energy_limit"]))
+    return Setting(A1, A2, Z1, Z2, B, K, float(row["charge_ratio"]), float(row["quadratic_cost"]), N, limit)
 
 
 def formula(s: Setting, structure: str, owners: int = 1) -> float | None:

@@ -64,7 +64,7 @@ def test_the_interior_point_route(game, seed, monkeypatch):
     """Small games by the route of large ones: certified, and the same answer."""
     m = game(np.random.default_rng(seed))
     usual = solve(m)
-    monkeypatch.setattr(potential, "DENSE", 0)
+    monkeypatch.setattr(potential, "INTERIOR", 0)
     other = solve(m)
     assert_certified(other)
     assert usual.outcome.solver != other.outcome.solver == "Clarabel"
@@ -74,7 +74,7 @@ def test_the_interior_point_route(game, seed, monkeypatch):
 @needs_clarabel
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_the_interior_point_route_in_other_money(scale, monkeypatch):
-    monkeypatch.setattr(potential, "DENSE", 0)
+    monkeypatch.setattr(potential, "INTERIOR", 0)
     solution = solve(network(np.random.default_rng(3), scale=scale))
     assert_certified(solution)
     assert solution.outcome.solver == "Clarabel"
@@ -82,7 +82,7 @@ def test_the_interior_point_route_in_other_money(scale, monkeypatch):
 
 @needs_clarabel
 def test_the_interior_point_says_infeasible_and_unbounded(monkeypatch):
-    monkeypatch.setattr(potential, "DENSE", 0)
+    monkeypatch.setattr(potential, "INTERIOR", 0)
     for word in ("infeasible", "unbounded"):
         m = pyo.ConcreteModel()
         m.a = pyo.Block()

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import models.fdr_structures
 from equilibrium.market import Study
@@ -25,7 +25,7 @@ def asked(data: Any, alternatives: Any, progress: Any) -> dict[str, pd.DataFrame
 
 
 def drawn(tables: Any) -> dict[str, Any]:
-    figure = plt.figure()
+    figure = Figure()
     figure.gca().plot(tables["peak"]["alternatives"])
     return {"peak": figure}
 
@@ -55,7 +55,7 @@ def test_an_uncertified_row_is_exit_code_one() -> None:
     ("words", "message"),
     [
         (["--study", "peek"], "did you mean 'peak'"),
-        (["--study", "peak", "--only", "passive"], "says nothing to a study"),
+        (["--study", "peak", "--only", "passive"], "says nothing to this study"),
         (["--study", "peak", "--set", "parameters.flexible_energy=much"], "flexible_energy"),
     ],
 )

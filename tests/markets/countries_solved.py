@@ -23,11 +23,19 @@ def data_of(
     response: dict[str, tuple[float, str]] | None = None,
     hours: dict[int, float] | None = None,
     toll: float = 0.0,
+    firms: dict[tuple[str, str], str] | None = None,
+    conjectures: dict[tuple[str, str], float] | None = None,
 ) -> Data:
     """plants: (intercept, slope, capacity) by country; links: limit; inelastic: (quantity, value); elastic:
-    (intercept, slope); response: (intensity, placement); hours: weight."""
+    (intercept, slope); response: (intensity, placement); hours: weight; firms: owner by (country, plant), plants are
+    called t1, t2, ...; conjectures: theta by (firm, market)."""
     own = [((n, f"t{k}"), row) for n, rows in plants.items() for k, row in enumerate(rows, 1)]
     tables = {"plants": _frame(dict(own), ("country", "plant"), ("intercept", "slope", "capacity"))}
+    if firms:
+        tables["plants"]["firm"] = [firms.get(key, "") for key in tables["plants"].index]
+    if conjectures:
+        rows = {key: (theta,) for key, theta in conjectures.items()}
+        tables["conjectures"] = _frame(rows, ("firm", "country"), ("conjecture",))
     if links:
         rows = {link: (limit, toll) for link, limit in links.items()}
         tables["links"] = _frame(rows, ("from", "to"), ("capacity", "toll"))
@@ -48,8 +56,8 @@ def _frame(rows: dict[Any, tuple[Any, ...]], key: tuple[str, ...], columns: tupl
     return pd.DataFrame(list(rows.values()), index=index, columns=list(columns))
 
 
-def solved(data: Data, structure: str = "separable", demand: str = "after") -> Solved:
+def solved(data: Data, structure: str = "separable", demand: str = "after", **options: str) -> Solved:
     """One certified alternative."""
-    one = solve_one(market, data, Alternative(structure, structure, {"demand": demand}))
+    one = solve_one(market, data, Alternative(structure, structure, {"demand": demand, **options}))
     assert one.solution.certificate.verdict == "certified", one.solution.certificate.scope
     return one

@@ -1,9 +1,13 @@
-"""Demand response by intensity against reference values (R9 joint and limited, R10 separable and open)."""
+"""Demand response by intensity against reference values: R8 isolated, R9 joint and limited, R10 separable and open.
+
+``countries_sweeps.csv`` holds the reference values: levels after demand response, and changes from before it.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from equilibrium.case import read_case
@@ -15,35 +19,8 @@ WHERE = "country=one;hour=1"
 CRITERIA = {"SW_market": ("market welfare", "country=one"), "SW_country": ("country welfare", "country=one")}
 CRITERIA |= {"W": ("welfare", ""), "CS": ("consumer surplus", "country=one")}
 
-# gamma: Q_1, lam_1, retail price, net export, change of CS_1, of country welfare, of total welfare
-SWEEP = {
-    "demand_response": {
-        0.5: (55.6410923277, 30.8972691808, 58.7178153446, 8.0, 771.4511554194, 2012.2991937581, 1976.2621170351),
-        1.5: (41.9901864573, 23.0343473994, 86.0196270854, 8.0, -561.3042412802, 812.6575858685, 808.0721962709),
-        4.0: (25.8106852497, 15.1358885017, 118.3786295006, 8.0, -1658.2885269404, -581.9624157956, -554.9539698026),
-    },
-    "demand_response_open": {
-        1.0: (
-            48.3442680105,
-            24.9671959684,
-            73.3114639790,
-            21.6557319895,
-            41.6500880577,
-            1343.0268439751,
-            1315.1133258418,
-        ),
-        2.5: (
-            33.1358267976,
-            20.8887794108,
-            103.7283464048,
-            28.6508653329,
-            -1197.5351438554,
-            92.0498624679,
-            111.9273659930,
-        ),
-        4.0: (25.2631651617, 18.4210090299, 119.4736696766, 30.0, -1657.2906474291, -573.0869404730, -515.0169302567),
-    },
-}
+SWEEPS = pd.read_csv(Path(__file__).with_name("countries_sweeps.csv"), keep_default_na=False)
+POINTS = list(SWEEPS.groupby(["case", "gamma"]).groups)
 THRESHOLDS = [  # case, criterion, gamma_max, Q_min
     ("demand_response", "SW_country", 2.6511594751, 32.7428311334),
     ("demand_response", "W", 2.6825390165, 32.5474432084),
@@ -64,15 +41,17 @@ def before_and_after(name: str, gamma: float):
     return found
 
 
-@pytest.mark.parametrize(("name", "gamma"), [(name, gamma) for name, rows in SWEEP.items() for gamma in rows])
+@pytest.mark.parametrize(("name", "gamma"), POINTS)
 def test_sweep_of_intensity(name: str, gamma: float) -> None:
     before, after = before_and_after(name, gamma)
-    *levels, consumers, country, total = SWEEP[name][gamma]
-    found = [after.value(q, WHERE) for q in ("consumption", "price", "retail price", "net export")]
-    assert found == pytest.approx(levels, rel=1e-8)
-    for criterion, change_of in (("CS", consumers), ("SW_country", country), ("W", total)):
-        where = CRITERIA[criterion]
-        assert after.value(*where) - before.value(*where) == pytest.approx(change_of, rel=1e-8)
+    rows = SWEEPS[(SWEEPS["case"] == name) & (SWEEPS["gamma"] == gamma)]
+    assert len(rows) == 7
+    for quantity, index, measure, value in rows[["quantity", "index", "measure", "value"]].itertuples(index=False):
+        if quantity == "elasticity":  # dQ/dp p/Q = -p/(d Q) at the retail price; d = 2
+            found = -after.value("retail price", index) / (2.0 * after.value("consumption", index))
+        else:
+            found = after.value(quantity, index) - (before.value(quantity, index) if measure == "change" else 0.0)
+        assert found == pytest.approx(value, rel=1e-8), (quantity, measure)
 
 
 @pytest.mark.parametrize(("name", "criterion", "gamma", "least"), THRESHOLDS)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 import pytest
+from scipy.optimize import linprog
 
 from equilibrium import certify, solve
 from equilibrium.case import Alternative, Case, change, read_case, trace
@@ -222,10 +223,24 @@ def steps(one: Solved) -> Iterator[tuple[str, list[tuple[Any, float]]]]:
             if (moved >= mcp.lower[own] - 1e-15).all() and (moved <= mcp.upper[own] + 1e-15).all():
                 yield player.name, [(mcp.components[k], float(v)) for k, v in zip(own, moved, strict=True)]
                 break
+        else:
+            moved = z[own] + costly(mcp, z, own, rows, size)
+            if (moved != z[own]).any():
+                yield player.name, [(mcp.components[k], float(v)) for k, v in zip(own, moved, strict=True)]
     for variable in answer.game.variables[:1]:
         yield "outside", [(variable, float(variable.value) * (1 + 1e-6))]
     if answer.leading is not None and answer.leading.reaction is not None:
         yield from led_astray(answer.leading)
+
+
+def costly(mcp: Any, z: np.ndarray, own: np.ndarray, rows: np.ndarray, size: float) -> np.ndarray:
+    """At a vertex single directions may leave the bounds: the move within them that its reduced costs dislike most."""
+    reduced = mcp.F(z)[own]
+    box = zip(np.maximum(mcp.lower[own] - z[own], -size), np.minimum(mcp.upper[own] - z[own], size), strict=True)
+    table = mcp.jacobian(z)[rows][:, own].toarray()
+    found = linprog(-reduced, A_eq=table, b_eq=np.zeros(len(rows)), bounds=[(min(a, 0), max(b, 0)) for a, b in box])
+    scale = np.abs(reduced).max(initial=0.0) * size
+    return found.x if found.success and -found.fun > 1e-3 * scale > 0 else np.zeros(len(own))
 
 
 def led_astray(leading: Any) -> Iterator[tuple[str, list[tuple[Any, float]]]]:

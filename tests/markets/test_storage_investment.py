@@ -149,8 +149,8 @@ def test_formulas_say_why_they_fail():
 
 def test_charging_and_discharging_at_once_is_told():
     solved = run_case(CASES / "charge_limit_trap", write=False).solved
-    texts = summary.warnings(solved).set_index("alternative")["warning"]
-    assert any("charges and discharges at once" in text for text in texts["merchant with schedule"])
+    texts = summary.warnings(solved).groupby("alternative")["warning"].agg(list)
+    assert any("charges and discharges at once" in text for text in texts["merchant with free modes"])
     nine = run_case(CASES / "textbook_s9", only=["merchant with schedule"], write=False).solved[0]
     assert nine.value("simultaneous charge and discharge", "owner=1") < 1e-9
 
@@ -189,15 +189,14 @@ def test_the_two_period_model_refuses_a_day():
 def test_figures_show_the_solved_optimum():
     solved = run_case(CASES / "textbook_s8a", only=["merchant"], write=False).solved
     figure = figures.draw(solved)["size"]
-    line, mark = figure.axes[0].get_lines()
+    line, mark, formula = figure.axes[0].get_lines()[:3]
+    assert formula.get_ydata()[0] < mark.get_ydata()[0] - 10  # the printed formula's peak is the lower one
     assert mark.get_ydata()[0] >= np.max(line.get_ydata()) - 1e-9
     assert pyo.value(solved[0].model.storage[1].discharged) == pytest.approx(mark.get_xdata()[0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", ["reference_day"])
-def test_the_reference_day(case):
-    results = run_case(CASES / case, write=False)
+def test_the_reference_day():
+    results = run_case(CASES / "reference_day", write=False)
     verdicts = {one.alternative.name: one.solution.certificate for one in results.solved}
     off = results.tables["validation"].query("within != 'yes'")
     assert results.code == 0, f"{verdicts} {off.to_string()}"

@@ -1,0 +1,153 @@
+"""Scenarios of a parameter study solved and certified, one row for each scenario and alternative.
+
+A scenario that cannot be solved is a row with its reason. Rows hold nothing that differs from run to run (no times):
+the same scenarios give the same rows, byte by byte, whoever solves them and in whatever order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from .case import Alternative, Case
+from .certificate import CYCLING, NONE, UNCERTIFIED
+from .data import Data, address, change
+from .design import Design
+from .errors import DataError, Infeasible, NoEquilibrium, Refused, SolverMissing
+from .run import solve_one
+
+TOLD = ("verdict", "decisions", "route", "reason")
+"""Columns that say what an answer is worth, before the inputs and the reported quantities."""
+
+ANSWERED = ("certified", "certified, local", "rule", "several", NONE)
+FAILED = (UNCERTIFIED, CYCLING, "error")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """table: one row for each scenario and alternative; units: of the reported quantities, by column; seconds: what
+    each row took."""
+
+    table: pa.Table
+    units: dict[str, str]
+    seconds: np.ndarray
+
+
+def solve_rows(case: Case, design: Design, scenarios: range) -> Rows:
+    """Every alternative in some scenarios of a design."""
+    records, seconds = [], []
+    units: dict[str, str] = {}
+    for k in scenarios:
+        for alternative in chosen(case, design):
+            began = time.perf_counter()
+            record, of = solve_row(case, design, k, alternative)
+            units |= of
+            records.append(record)
+            seconds.append(time.perf_counter() - began)
+    return Rows(as_table(design, records), units, np.array(seconds))
+
+
+def chosen(case: Case, design: Design) -> list[Alternative]:
+    """The alternatives of a design, all of the case if it names none. Those that differ only in an option that varies
+    are one, called by its structure and its other options."""
+    varied = {cell.option for cell in design.cells if cell.option}
+    found: dict[tuple[Any, ...], Alternative] = {}
+    for one in case.alternatives:
+        if design.alternatives and one.name not in design.alternatives:
+            continue
+        rest = {name: value for name, value in one.options.items() if name not in varied}
+        if len(rest) < len(one.options):
+            columns = case.market.structures[one.structure].options
+            told = [f"{name}={value}" for name, value in rest.items() if value != columns[name].default]
+            one = replace(one, name=", ".join([one.structure, *told]))
+        found.setdefault((one.structure, *rest.items(), one.name), one)
+    return list(found.values())
+
+
+def inputs(case: Case, design: Design, k: int, alternative: Alternative) -> dict[str, float]:
+    """What every cell is in scenario k: its value there, or the case's own where the scenario leaves it alone."""
+    found = {}
+    for cell, value in zip(design.cells, design.values[k].tolist(), strict=True):
+        if np.isnan(value):
+            value = alternative.options.get(cell.option, np.nan) if cell.option else number(case.data, cell.name)
+        found[cell.name] = float(value)
+    return found
+
+
+def number(data: Data, cell: str) -> float:
+    """The number that stands in a cell."""
+    table, _, rest = cell.partition(".")
+    if table == "parameters":
+        return float(data.parameters[rest])
+    column = data.tables[table][rest.partition("[")[0]]
+    return next(float(v) for key, v in column.items() if address(f"{table}.{column.name}", key) == cell)
+
+
+def posed(case: Case, design: Design, k: int, alternative: Alternative) -> tuple[Data, Alternative]:
+    """The data and the alternative of scenario k. Raises DataError where the market does not accept the data."""
+    changes: dict[str, Any] = {}
+    options = dict(alternative.options)
+    for cell, value in zip(design.cells, design.values[k].tolist(), strict=True):
+        if np.isnan(value):
+            continue
+        if not cell.option:
+            changes[cell.name] = format(value, ".17g")
+        elif cell.option in options:
+            options[cell.option] = cell.column.kind(value)
+    data = change(case.data, changes) if changes else case.data
+    return data, replace(alternative, options=options)
+
+
+def solve_row(case: Case, design: Design, k: int, alternative: Alternative) -> tuple[dict[str, Any], dict[str, str]]:
+    """One scenario of one alternative as (row, units of what it reports)."""
+    record: dict[str, Any] = {"scenario": design.label(k), "alternative": alternative.name}
+    record |= dict.fromkeys(TOLD, "") | inputs(case, design, k, alternative)
+    try:
+        solved = solve_one(case.market, *posed(case, design, k, alternative))
+    except NoEquilibrium as proof:
+        return record | {"verdict": NONE, "reason": str(proof)}, {}
+    except DataError as error:
+        return record | {"verdict": "bad input", "reason": "; ".join(str(fault) for fault in error.faults)}, {}
+    except SolverMissing as error:
+        return record | {"verdict": "solver missing", "reason": str(error)}, {}
+    except Infeasible as error:
+        return record | {"verdict": "infeasible", "reason": str(error)}, {}
+    except Refused as error:
+        return record | {"verdict": "refused", "reason": str(error)}, {}
+    except Exception as error:  # one scenario must not end a study of thousands; the row says what happened
+        return record | {"verdict": "error", "reason": f"{type(error).__name__}: {error}"}, {}
+    certificate = solved.solution.certificate
+    record["verdict"] = certificate.verdict
+    record["decisions"] = certificate.uniqueness.decisions
+    answer = solved.solution.answer
+    record["route"] = "the market's own" if answer is None else f"{answer.formulation}, {answer.outcome.solver}"
+    record["reason"] = "" if certificate.ok else certificate.scope
+    units: dict[str, str] = {}
+    told = (solved.values[name].tolist() for name in ("quantity", "index", "value", "unit"))
+    for quantity, index, value, unit in zip(*told, strict=True):
+        name = column_name(quantity, index)
+        if not design.report or quantity in design.report or name in design.report:
+            record[name], units[name] = float(value), unit
+    return record, units
+
+
+def column_name(quantity: str, index: str) -> str:
+    """``price[period=2]``; a quantity without an index stands alone."""
+    return f"{quantity}[{index}]" if index else str(quantity)
+
+
+def as_table(design: Design, records: Sequence[dict[str, Any]]) -> pa.Table:
+    """Records as columns: who, what it is worth, the inputs, the quantities in the order in which they came."""
+    cells = [cell.name for cell in design.cells]
+    first = ["scenario", "alternative", *TOLD]
+    names = list(dict.fromkeys([*first, *cells, *(name for record in records for name in record)]))
+    columns = {}
+    for name in names:
+        kind = pa.string() if name in first else pa.float64()
+        columns[name] = pa.array([record.get(name) for record in records], kind)
+    return pa.table(columns)

@@ -1,0 +1,200 @@
+"""A number with one value per scenario, for which ordinary code computes all scenarios at once.
+
+Mutable Params of a model hold such numbers while its conditions are derived (``parametric``): arithmetic is numpy's,
+element by element. Where code asks a question that decides what happens next (``a > b``, ``if a``), there is one
+answer for all: that of most scenarios. The others are marked as astray, because the derivation that follows is not
+theirs. So what comes out is right for every scenario that is not astray, whatever the code asked.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyomo.common.numeric_types import RegisterNumericType
+
+Element = Callable[[Any, Any], Any]
+
+
+class NotVectorised(TypeError):
+    """Some step needs a plain number, so that scenarios have to be treated one by one."""
+
+
+@dataclass
+class Tape:
+    """What the scenarios have in common: ``astray`` marks those for which some question had another answer.
+
+    ``reading``: while expressions are read, whether a coefficient is zero decides nothing but whether it is kept, so a
+    number counts as zero only if it is zero in every scenario, and nobody goes astray.
+    """
+
+    astray: np.ndarray
+    reading: bool = False
+
+    @classmethod
+    def of(cls, count: int) -> Tape:
+        """For ``count`` scenarios."""
+        return cls(np.zeros(count, dtype=bool))
+
+    def decide(self, answers: np.ndarray) -> bool:
+        """The answer of most scenarios that are still together."""
+        if answers.all():
+            return True
+        if not answers.any():
+            return False
+        together = ~self.astray
+        answer = bool(2 * int(np.count_nonzero(answers[together])) >= int(np.count_nonzero(together)))
+        self.astray |= answers != answer
+        return answer
+
+    @contextmanager
+    def expressions(self) -> Any:
+        """While expressions are read."""
+        before, self.reading = self.reading, True
+        try:
+            yield
+        finally:
+            self.reading = before
+
+
+class Scenarios:
+    """One number per scenario, ``values`` (scenarios,)."""
+
+    __slots__ = ("tape", "values")
+    __array_ufunc__ = None  # numpy's numbers leave arithmetic to this class
+
+    def __init__(self, values: np.ndarray, tape: Tape) -> None:
+        self.values, self.tape = values, tape
+
+    def _with(self, operation: Element, other: Any, swapped: bool = False) -> Any:
+        if isinstance(other, Scenarios):
+            other = other.values
+        elif not isinstance(other, (int, float, np.number)):
+            return NotImplemented
+        with np.errstate(all="ignore"):  # what is not finite in the end is found by who asked
+            found = operation(other, self.values) if swapped else operation(self.values, other)
+        return Scenarios(found, self.tape)
+
+    def __add__(self, other: Any) -> Any:
+        return self._with(operator.add, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._with(operator.add, other, swapped=True)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._with(operator.sub, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._with(operator.sub, other, swapped=True)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._with(operator.mul, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._with(operator.mul, other, swapped=True)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._with(_divide, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._with(_divide, other, swapped=True)
+
+    def __pow__(self, other: Any) -> Any:
+        return self._with(operator.pow, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return self._with(operator.pow, other, swapped=True)
+
+    def __neg__(self) -> Scenarios:
+        return Scenarios(-self.values, self.tape)
+
+    def __pos__(self) -> Scenarios:
+        return self
+
+    def __abs__(self) -> Scenarios:
+        return Scenarios(np.abs(self.values), self.tape)
+
+    def _asked(self, question: Element, other: Any) -> Any:
+        if isinstance(other, Scenarios):
+            other = other.values
+        elif not isinstance(other, (int, float, np.number)):
+            return NotImplemented
+        return self.tape.decide(question(self.values, other))
+
+    def __lt__(self, other: Any) -> Any:
+        return self._asked(operator.lt, other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._asked(operator.le, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._asked(operator.gt, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._asked(operator.ge, other)
+
+    def __eq__(self, other: Any) -> Any:
+        return self._asked(operator.eq, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._asked(operator.ne, other)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        if self.tape.reading:
+            return bool(self.values.any())
+        return self.tape.decide(self.values != 0)
+
+    def __float__(self) -> float:
+        raise NotVectorised("one number is asked for where there is one per scenario")
+
+    __int__ = __float__
+
+    def __repr__(self) -> str:
+        return f"Scenarios({self.values!r})"
+
+
+RegisterNumericType(Scenarios)
+
+
+def _divide(first: Any, second: Any) -> Any:
+    if np.all(second == 0):
+        raise ZeroDivisionError("division by zero")
+    return first / second
+
+
+def as_number(value: Any) -> Any:
+    """A plain number as a float; one per scenario as it is."""
+    return value if isinstance(value, Scenarios) else float(value)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether the number is finite: ``math.isfinite`` for either kind."""
+    return bool(value - value == 0)
+
+
+def larger(first: Any, second: Any) -> Any:
+    """The larger of two numbers, scenario by scenario."""
+    return _chosen(np.maximum, max, first, second)
+
+
+def smaller(first: Any, second: Any) -> Any:
+    """The smaller of two numbers, scenario by scenario."""
+    return _chosen(np.minimum, min, first, second)
+
+
+def _chosen(of_arrays: Any, of_numbers: Any, first: Any, second: Any) -> Any:
+    one = first if isinstance(first, Scenarios) else second
+    if not isinstance(one, Scenarios):
+        return of_numbers(first, second)
+    return Scenarios(of_arrays(*(v.values if isinstance(v, Scenarios) else v for v in (first, second))), one.tape)
+
+
+def typical(value: Any) -> float:
+    """A plain number as it is; of one per scenario, the first that is not astray."""
+    return float(value.values[int(np.argmin(value.tape.astray))]) if isinstance(value, Scenarios) else float(value)

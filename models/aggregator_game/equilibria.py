@@ -1,0 +1,171 @@
+"""Equilibria of the game with what each user gets, verified by best responses, all deviations considered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .game import Excess, Game, candidates
+from .response import allocate
+
+Array = np.ndarray
+
+WORSE = 1e-11
+"""By how much (relative) a payoff may fall short of the best response's and count as a tie with it."""
+
+SAME = 1e-9
+"""Profiles nearer than this, relative to the total, are the same in a cycle of best responses."""
+
+ROUNDS = 60
+"""Rounds of best responses in turn at most."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Purchases x [MWh] and surpluses s [EUR] of all users, totals y [MWh] of the aggregators, total and price."""
+
+    total: float
+    price: float
+    y: Array
+    x: Array
+    s: Array
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known about a game's equilibria.
+
+    verdict: unique (proved), several (all of them, or those known), one (found, others not excluded), none (proved), or
+    unsettled (none found, none excluded). reason: why. complete: whether the list was proved to be complete. rejected:
+    totals that satisfy the conditions of optimality and are no equilibria. cycle: where there is none, the profiles
+    through which best responses in turn come back to where they were. blocked_by: the user whose low b leaves no
+    equilibrium with finite payoffs, -1 otherwise.
+    """
+
+    verdict: str
+    reason: str
+    equilibria: tuple[Profile, ...]
+    complete: bool
+    rejected: tuple[float, ...] = ()
+    cycle: tuple[Array, ...] = ()
+    blocked_by: int = -1
+
+
+def solve(game: Game, every: bool = True) -> Found:
+    """The equilibria of ``game``. every: look for all of them where theory does not say that there is one."""
+    zeros = candidates(game, None if every or game.choosy else 0)
+    profiles = [profile(game, total) for total in zeros.found]
+    kept, rejected = [], []
+    for one in profiles:
+        (kept if stands(game, one) else rejected).append(one)
+    lost = tuple(one.total for one in rejected)
+    verdict = _verdict(len(kept), zeros.complete)
+    reason = _reason(game, zeros.complete, len(lost))
+    if kept:
+        return Found(verdict, reason, tuple(kept), zeros.complete, lost)
+    if not lost and zeros.complete:
+        who = game.cap[1]
+        reason = (
+            "no price below the lowest b among the users of aggregators with alpha >= 1 balances demand; at any price "
+            "above it that user has no surplus, so no profile has finite payoffs"
+        )
+        return Found(verdict, reason, (), True, lost, (), who)
+    return Found(verdict, reason, (), zeros.complete, lost, cycle(game))
+
+
+def _verdict(count: int, complete: bool) -> str:
+    if count > 1:
+        return "several"
+    if count == 1:
+        return "unique" if complete else "one"
+    return "none" if complete else "unsettled"
+
+
+def _reason(game: Game, complete: bool, rejected: int) -> str:
+    kappa = game.kappa
+    if complete and kappa is not None and kappa <= 0:
+        text = f"the slopes of the responses add up to less than one (bound {kappa + 1:.4g})"
+        text += "" if not game.choosy else " between the prices at which users drop out, all of which were examined"
+    elif complete:
+        text = f"every total was examined with the slope bound {kappa:.4g}, up to clusters of 1e-7 of the range"
+    elif kappa is None:
+        text = "searched on a grid: for 0 < alpha < 1/2 no bound on the slopes of the responses is known"
+    else:
+        text = f"the slopes of the responses may add up to {kappa + 1:.4g}; others were not excluded"
+    if rejected:
+        text += f"; {rejected} further stationary profile{'s' if rejected > 1 else ''} rejected by a better response"
+    return text
+
+
+def profile(game: Game, total: float) -> Profile:
+    """Everybody's purchases and surpluses at a total."""
+    excess = Excess(game)
+    excess(total)
+    p, q, _ = game.price.at(total)
+    x, s, y = np.zeros(len(game.a)), np.zeros(len(game.a)), np.zeros(len(game.alpha))
+    sizes = np.diff(game.start)
+    for group, point in zip(game.groups, excess.points, strict=True):
+        own_x, own_s = allocate(group, p, q, point.theta)
+        if len(group.where) == len(sizes):
+            x, s = own_x, own_s
+        else:
+            belongs = np.zeros(len(sizes), dtype=bool)
+            belongs[group.where] = True
+            users = np.repeat(belongs, sizes)
+            x[users], s[users] = own_x, own_s
+        y[group.where] = point.y
+    return Profile(total, p, y, x, s)
+
+
+def payoff(s: Array, alpha: float) -> float:
+    """The aggregator's payoff for its users' surpluses s > 0: their alpha-fair sum, the smallest for max-min."""
+    if np.isinf(alpha):
+        return float(s.min())
+    if alpha == 1:
+        return float(np.log(s).sum())
+    return float((s ** (1 - alpha)).sum() / (1 - alpha)) if alpha else float(s.sum())
+
+
+def response(game: Game, j: int, given: float) -> Profile | None:
+    """Aggregator ``j``'s best response to a demand ``given`` of the others; None where every purchase leaves somebody
+    without surplus (alpha >= 1)."""
+    own = game.alone(j, given)
+    profiles = [profile(own, total) for total in candidates(own).found]
+    alpha = float(game.alpha[j])
+    if not profiles:
+        single_or_low = len(own.a) == 1 or alpha < 1
+        nothing = np.zeros(len(own.a))
+        return Profile(0.0, own.price.at(0.0)[0], np.zeros(1), nothing, nothing) if single_or_low else None
+    alpha = 0.0 if len(own.a) == 1 else alpha
+    return max(profiles, key=lambda one: payoff(one.s, alpha))
+
+
+def stands(game: Game, one: Profile) -> bool:
+    """Whether nobody would deviate. Only aggregators with 0 < alpha < 1 and several users have to be asked: for the
+    others the condition of optimality is sufficient."""
+    for group in game.choosy:
+        for j in group.where[group.alpha < 1]:
+            best = response(game, int(j), one.total - float(one.y[j]))
+            here = payoff(one.s[game.start[j] : game.start[j + 1]], float(game.alpha[j]))
+            there = payoff(best.s, float(game.alpha[j])) if best is not None else here
+            if here < there - WORSE * abs(there):
+                return False
+    return True
+
+
+def cycle(game: Game) -> tuple[Array, ...]:
+    """The profiles through which best responses in turn return to an earlier one; empty where they do not."""
+    y, seen = np.zeros(len(game.alpha)), []
+    for _ in range(ROUNDS):
+        for j in range(len(y)):
+            best = response(game, j, float(y.sum() - y[j]))
+            if best is None:
+                return ()
+            y = y.copy()
+            y[j] = best.total
+        for k, old in enumerate(seen):
+            if np.abs(old - y).max() <= SAME * max(float(y.sum()), 1e-300):
+                return tuple(seen[k:]) if len(seen) - k > 1 else ()
+        seen.append(y)
+    return ()

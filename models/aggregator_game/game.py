@@ -1,0 +1,242 @@
+"""The game among aggregators reduced to one number, the total Y: sum_j r_j(Y) = Y.
+
+A total that satisfies it is an equilibrium if every aggregator's purchase is a best response to the others, all
+deviations considered. For single users, alpha = 0, alpha >= 1 and max-min the condition of optimality is sufficient
+(the problem is convex, in ln x for alpha >= 1). For 0 < alpha < 1 it is not: which users are left out is a choice, and
+each candidate is compared with every other stationary point of the aggregator's own problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from .response import Group, Point, respond
+from .search import Zeros, all_zeros, polish
+
+Array = np.ndarray
+
+EDGE = 1e-12
+"""How near (relative) a price at which a user drops out is approached."""
+
+SMALL = 1e-12
+"""The smallest total considered, relative to the largest."""
+
+FAR = 1.0
+"""Multipliers (logarithms) are not moved further than this before they are solved for."""
+
+BREAKS = 2000
+"""Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number."""
+
+MANY, STRIDE = 50_000, 64
+"""From so many users the answer for every 64th user comes first."""
+
+WORK = 2_000_000
+"""Users times evaluations a search for all equilibria may take."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """p(Y) = intercept + slope (given + Y)^exponent, increasing and convex; ``given`` is what others buy [MWh]."""
+
+    slope: float
+    exponent: float = 1.0
+    intercept: float = 0.0
+    given: float = 0.0
+
+    def at(self, total: float) -> tuple[float, float, float]:
+        """Price and its first two derivatives."""
+        y, k = self.given + total, self.exponent
+        if k == 1:
+            return self.intercept + self.slope * y, self.slope, 0.0
+        return (
+            self.intercept + self.slope * y**k,
+            self.slope * k * y ** (k - 1),
+            self.slope * k * (k - 1) * y ** (k - 2) if y > 0 else 0.0,
+        )
+
+    def total(self, price: float) -> float:
+        """The total at which the price is ``price``; zero where it is lower even if nothing is bought."""
+        return max((max(price - self.intercept, 0.0) / self.slope) ** (1 / self.exponent) - self.given, 0.0)
+
+
+@dataclass(frozen=True)
+class Game:
+    """Users a, b of all aggregators, one aggregator after the other; ``start`` is each one's first user, and the end.
+
+    alpha: one per aggregator, inf for max-min. An aggregator of one user plays alike whatever its alpha.
+    """
+
+    a: Array
+    b: Array
+    start: Array
+    alpha: Array
+    price: Price
+    groups: tuple[Group, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", tuple(_grouped(self)))
+
+    @property
+    def choosy(self) -> list[Group]:
+        """Aggregators with 0 < alpha < 1 and several users: they may leave users out."""
+        return [g for g in self.groups if g.rule in ("fair", "half") and (g.alpha < 1).any()]
+
+    @property
+    def cap(self) -> tuple[float, int]:
+        """The price below which every user of an aggregator with alpha >= 1 buys something (infinite if there is none),
+        and the user with the lowest b among them (-1)."""
+        best, who = np.inf, -1
+        sizes = np.diff(self.start)
+        bound = (self.alpha >= 1) & (sizes > 1)
+        if bound.all():
+            who = int(np.argmin(self.b))
+            return float(self.b[who]), who
+        for j in np.flatnonzero(bound):
+            own = self.b[self.start[j] : self.start[j + 1]]
+            if own.min() < best:
+                best, who = float(own.min()), int(self.start[j] + np.argmin(own))
+        return best, who
+
+    @property
+    def kappa(self) -> float | None:
+        """An upper bound of the slope of sum_j r_j(Y) - Y while nobody drops out; None where none is known."""
+        sizes = np.diff(self.start)
+        bounds = [slope_bound(float(alpha)) for alpha in self.alpha[sizes > 1]]
+        known = [bound for bound in bounds if bound is not None]
+        return sum(known) - 1.0 if len(known) == len(bounds) else None
+
+    def sample(self, stride: int) -> Game:
+        """A game with every ``stride``-th user of each aggregator that has enough of them, at the same prices."""
+        sizes = np.diff(self.start)
+        keep = np.concatenate(
+            [np.arange(low, high, stride) for low, high in zip(self.start, self.start[1:], strict=False)]
+        )
+        start = np.concatenate([[0], np.cumsum(-(-sizes // stride))])
+        scale = self.a.size / keep.size
+        price = replace(self.price, slope=self.price.slope * scale**self.price.exponent)
+        return Game(self.a[keep], self.b[keep], start, self.alpha, price)
+
+    def alone(self, j: int, given: float) -> Game:
+        """The game of aggregator ``j`` by itself while the others buy ``given`` MWh."""
+        inside = slice(self.start[j], self.start[j + 1])
+        size = np.array([0, self.start[j + 1] - self.start[j]])
+        price = replace(self.price, given=self.price.given + given)
+        return Game(self.a[inside], self.b[inside], size, self.alpha[j : j + 1], price)
+
+
+def slope_bound(alpha: float) -> float | None:
+    """An upper bound of r_j'(Y) over all users that are served: t^2 with t = (r-1)/(r+1), r = sqrt(2 alpha - 1) for
+    alpha > 1, zero for alpha in {0} and [1/2, 1], 1 for max-min; none for 0 < alpha < 1/2."""
+    if alpha == 0 or 0.5 <= alpha <= 1:
+        return 0.0
+    if alpha < 0.5:
+        return None
+    if np.isinf(alpha):
+        return 1.0
+    r = np.sqrt(2 * alpha - 1)
+    return float(((r - 1) / (r + 1)) ** 2)
+
+
+def _grouped(game: Game) -> Iterator[Group]:
+    sizes = np.diff(game.start)
+    rules = np.full(len(sizes), "fair", dtype=object)
+    for alpha, rule in ((0.0, "welfare"), (0.5, "half"), (1.0, "proportional"), (np.inf, "equal")):
+        rules[game.alpha == alpha] = rule
+    rules[sizes == 1] = "alone"
+    for rule in dict.fromkeys(rules.tolist()):
+        where = np.flatnonzero(rules == rule)
+        if len(where) == len(sizes):
+            yield Group(rule, game.a, game.b, game.start, game.alpha, where)
+        else:
+            users = np.repeat(rules == rule, sizes)
+            start = np.concatenate([[0], np.cumsum(sizes[where])])
+            yield Group(rule, game.a[users], game.b[users], start, game.alpha[where], where)
+
+
+class Excess:
+    """The excess demand f(Y) = sum_j r_j(Y) - Y with its slope; each total's multipliers lead to those of the next."""
+
+    def __init__(self, game: Game, theta: list[Array] | None = None) -> None:
+        self.game, self.theta, self.at = game, theta, 0.0
+        self.points: list[Point] = []
+
+    def __call__(self, total: float) -> tuple[float, float]:
+        """f and f' at a total; ``points`` then holds what the groups do there."""
+        p, q, curvature = self.game.price.at(total)
+        theta = self._ahead(p, q) if self.points else (self.theta or [None] * len(self.game.groups))
+        self.points = [respond(g, p, q, t) for g, t in zip(self.game.groups, theta, strict=True)]
+        self.at = total
+        value = sum(float(point.y.sum()) for point in self.points) - total
+        slope = sum(q * float(point.dp.sum()) + curvature * float(point.dq.sum()) for point in self.points) - 1.0
+        return value, slope
+
+    def _ahead(self, p: float, q: float) -> list[Array]:
+        """The multipliers expected at another price and slope, to first order."""
+        before, slope, _ = self.game.price.at(self.at)
+        return [x.theta + np.clip(x.theta_dp * (p - before) + x.theta_dq * (q - slope), -FAR, FAR) for x in self.points]
+
+
+def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
+    """Intervals of the total on which no user drops out, up to ``high``; whether these are all."""
+    low, edges = SMALL * high, []
+    for group in game.choosy:
+        sizes = np.repeat(group.alpha < 1, np.diff(group.start))
+        floor, ceiling = game.price.at(low)[0], game.price.at(high)[0]
+        own = group.b[sizes]
+        edges.append(own[(own > floor) & (own < ceiling)])
+    breaks = np.unique(np.concatenate(edges)) if edges else np.zeros(0)
+    complete = len(breaks) <= BREAKS
+    inner = [game.price.total(float(b)) for b in (breaks if complete else breaks[:BREAKS])]
+    ends = [low, *inner, high]
+    parts = [
+        (a * (1 + EDGE) if k else a, b * (1 - EDGE) if k + 2 < len(ends) else b)
+        for k, (a, b) in enumerate(pairwise(ends))
+    ]
+    return [(a, b) for a, b in parts if b > a], complete
+
+
+def ceiling(game: Game) -> float:
+    """A total that no equilibrium exceeds: nobody buys above the highest b, and all are served below ``cap``."""
+    top = game.price.total(float(game.b.max()))
+    cap = game.cap[0]
+    return min(top, game.price.total(cap) * (1 - EDGE)) if np.isfinite(cap) else top
+
+
+def candidates(game: Game, allowed: int | None = None) -> Zeros:
+    """All totals Y with sum_j r_j(Y) = Y, and whether these are proved to be all.
+
+    allowed: evaluations of the game that may be spent; 0 for one zero, with nothing said about others.
+    """
+    high = ceiling(game)
+    if not high > 0:
+        return Zeros((), True)
+    kappa = game.kappa
+    parts, complete = _parts(game, high)
+    if len(parts) == 1 and (allowed == 0 or (kappa is not None and kappa <= 0)):
+        only = one(game)
+        return Zeros(() if only is None else (only,), kappa is not None and kappa <= 0)
+    excess, found = Excess(game), []
+    budget = max(50, WORK // len(game.a)) if allowed is None else allowed
+    for low, top in parts:
+        part = all_zeros(excess, low, top, kappa, budget)
+        found += part.found
+        complete = complete and part.complete
+    return Zeros(tuple(found), complete)
+
+
+def one(game: Game) -> float | None:
+    """One total with sum_j r_j(Y) = Y, from the answer of a sample of the users where they are many; None if f keeps
+    one sign on the way."""
+    high = ceiling(game)
+    start, theta = 0.7 * high, None
+    if len(game.a) > MANY and len(game.a) > 100 * len(game.alpha):
+        sample = Excess(game.sample(STRIDE))
+        top = ceiling(sample.game)
+        near = polish(sample, SMALL * top, top, 0.7 * top)
+        if near is not None:
+            start, theta = near * len(game.a) / len(sample.game.a), [point.theta for point in sample.points]
+    return polish(Excess(game, theta), SMALL * high, high, start)

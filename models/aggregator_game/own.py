@@ -1,0 +1,147 @@
+"""The market's own answer for the machinery: equilibria by ``equilibria``, checked player by player."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from equilibrium.certificate import Check
+from equilibrium.own import Own
+from equilibrium.solvers.outcome import Outcome, Termination
+from equilibrium.uniqueness import Uniqueness
+
+from . import setting
+from .equilibria import Found, Profile, payoff, response, solve
+
+LARGE = 60
+"""More users than this are not stated as a Pyomo model: every payoff holds every user's purchase, so derivatives grow
+with the square of their number."""
+
+SEARCHED = 5000
+"""Up to so many users other equilibria are looked for where theory does not exclude them."""
+
+NAME = "one number per aggregator"
+WORDS = {"unique": "certified", "one": "certified", "several": "several", "none": "none", "unsettled": "uncertified"}
+GLOBAL = "global, by the market's own responses: every aggregator's best response over all deviations"
+
+
+def aggregators(data: Any, alpha: str = "", membership: str = "") -> Own:
+    """The answer for aggregators with alpha-fair allocation."""
+    return _answer(setting.read(data, alpha, membership))
+
+
+def alone(data: Any) -> Own:
+    """The answer where every user buys for itself."""
+    return _answer(setting.read(data, alone=True))
+
+
+def _answer(case: setting.Setting) -> Own:
+    began = time.perf_counter()
+    large = len(case.a) > LARGE
+    found = solve(case.game, every=len(case.a) <= SEARCHED)
+    checks = examine(case, found.equilibria[0]) if found.equilibria else []
+    passed = all(check.passed for check in checks)
+    verdict = WORDS[found.verdict] if passed else "uncertified"
+    outcome = Outcome(Termination.SOLVED, found.reason, time.perf_counter() - began, NAME)
+    return Own(
+        verdict,
+        scope(case, found) if passed else "a response was not confirmed",
+        Uniqueness(*[_word(found)] * 2, found.reason),
+        checks,
+        _listed(case, found),
+        (case, found),
+        lambda model: _variables(model, case, found),
+        outcome,
+        f"{len(case.a)} users" if large else "",
+    )
+
+
+def _word(found: Found) -> str:
+    return {"unique": "unique", "several": "not unique"}.get(found.verdict, "not proved")
+
+
+def scope(case: setting.Setting, found: Found) -> str:
+    """What was shown, in words; where there is no equilibrium, why."""
+    if found.equilibria:
+        more = "" if found.complete else "; there may be others"
+        return GLOBAL + (more if found.verdict in ("several", "one") else "")
+    if found.blocked_by >= 0:
+        group, user = case.users[case.served][found.blocked_by]
+        kind = "a positive smallest surplus" if np.isinf(case.alpha[case.names.index(group)]) else "finite payoffs"
+        b = case.game.b[found.blocked_by]
+        return f"no equilibrium with {kind}: user {user} of aggregator {group} has first value {b:g}; {found.reason}"
+    text = f"no equilibrium in pure strategies: {found.reason}"
+    if found.cycle:
+        steps = " -> ".join("(" + ", ".join(f"{v:.6g}" for v in y) + ")" for y in (*found.cycle, found.cycle[0]))
+        text += f"; best responses in turn go round: {steps}"
+    return text
+
+
+def examine(case: setting.Setting, one: Profile) -> list[Check]:
+    """One row per aggregator: what its best response to the others would gain it, and how far away it is."""
+    game, checks = case.game, []
+    for j, number in enumerate(case.reduction[1]):
+        own = slice(game.start[j], game.start[j + 1])
+        alpha = float(game.alpha[j]) if game.start[j + 1] - game.start[j] > 1 else 0.0
+        best = response(game, j, one.total - float(one.y[j]))
+        if best is None:
+            continue
+        here, there = payoff(one.s[own], alpha), payoff(best.s, alpha)
+        away = float(np.abs(best.x - one.x[own]).max())
+        size = float(one.x[own].max()) or float(one.x.max())
+        invariant = _residual(game, one, own)
+        checks.append(
+            Check(
+                f"aggregator[{case.names[number]}]",
+                "player",
+                there - here,
+                float(np.abs(one.s[own]).sum()) if alpha == 0 else max(abs(here), abs(there)),
+                away,
+                size,
+                invariant,
+                0.0,
+                proof=GLOBAL,
+                moves=("price", "total"),
+            )
+        )
+    return checks
+
+
+def _residual(game: Any, one: Profile, own: slice) -> float:
+    """How far sum (1/g - 1)/(2a) is from 1/p'(Y), relative, where all the aggregator's users buy; else zero."""
+    x, a, beta = one.x[own], game.a[own], game.b[own] - one.price
+    if not (x > 0).all():
+        return 0.0
+    g = 1 - 2 * a * x / beta
+    q = game.price.at(one.total)[1]
+    if g.min() < 1e-3:  # cancellation: the sum cannot be formed to full accuracy from x
+        return 0.0
+    return abs(float(((1 / g - 1) / (2 * a)).sum()) * q - 1)
+
+
+def _listed(case: setting.Setting, found: Found) -> pd.DataFrame:
+    """Rows (equilibrium, variable, lower, upper): total, price and purchases of the aggregators in each equilibrium."""
+    rows = []
+    for number, one in enumerate(found.equilibria, 1):
+        named = [("total", one.total), ("price", one.price)]
+        named += [(f"purchase[{name}]", y) for name, y in zip(case.names, case.totals(one), strict=True)]
+        rows += [(number, name, float(value), float(value)) for name, value in named]
+    return pd.DataFrame(rows, columns=["equilibrium", "variable", "lower", "upper"])
+
+
+def _variables(model: Any, case: setting.Setting, found: Found) -> list[tuple[Any, float]]:
+    one = found.equilibria[0]
+    x = dict(zip(case.users, case.everybody(one.x), strict=True))
+    pairs = []
+    for block in model.aggregator.values():
+        if block.component("u") is None:
+            pairs += [(block.x[key], float(x[key])) for key in block.x]
+            continue
+        pairs += [(block.u[key], float(np.log(x[key]))) for key in block.u]
+        if block.component("log_smallest") is not None:
+            s = dict(zip(case.users, case.everybody(one.s), strict=True))
+            pairs.append((block.log_smallest, float(np.log(min(s[key] for key in block.u)))))
+    return pairs

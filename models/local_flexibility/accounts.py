@@ -1,0 +1,43 @@
+"""Who pays whom, in expectation over the days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyomo.environ as pyo
+
+from . import values
+
+
+def accounts(solved: Any) -> pd.DataFrame:
+    """Columns party, item, value, unit. Payments (positive: received) add up to zero; shortage is a real cost."""
+    model = solved.model
+    rows = _habits(model) if solved.alternative.structure == "competitive" else _cleared(solved)
+    return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])
+
+
+def _habits(model: Any) -> list[tuple[str, str, float, str]]:
+    bills = {u: pyo.value(block.bill) for u, block in model.fleet.items()}
+    rows = [(f"fleet {u}", "payment for energy", -bill, "EUR") for u, bill in bills.items()]
+    return [*rows, ("wholesale market", "payment for energy", sum(bills.values()), "EUR")]
+
+
+def _cleared(solved: Any) -> list[tuple[str, str, float, str]]:
+    model = solved.model
+    paid, bill = (dict.fromkeys(model.aggregator, 0.0) for _ in range(2))
+    shortage = 0.0
+    for day in values.days(solved):
+        weight = pyo.value(model.probability[model.scenario, day.name])
+        final = values.final_bills(model, day.dispatch)
+        for a in model.aggregator:
+            paid[a] += weight * day.paid[a]
+            bill[a] += weight * final[a]
+        shortage += weight * sum(day.dispatch.unserved.values()) * pyo.value(model.alternative_cost)
+    rows = [("operator", "payment for relief", -sum(paid.values()), "EUR")]
+    rows.append(("operator", "cost of shortage", -shortage, "EUR"))
+    for a in model.aggregator:
+        rows.append((f"aggregator {a}", "payment for relief", paid[a], "EUR"))
+        rows.append((f"aggregator {a}", "payment for energy", -bill[a], "EUR"))
+    rows.append(("wholesale market", "payment for energy", sum(bill.values()), "EUR"))
+    return rows

@@ -1,0 +1,163 @@
+"""What all structures share: periods, days, feeders, units with their baselines, requirement and room.
+
+A unit is a fleet (table ``fleets``) or a vehicle (table ``vehicles``). All energies are per period, in kWh: a load or a
+rating in kW counts times the length of the period.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pyomo.environ as pyo
+
+from equilibrium.errors import Refused
+
+from .clearing import Limits
+
+WHOLE = 1e-9  # a baseline so close below a whole number of steps counts as that number (rounding of the data)
+TINY = 1e-15  # kWh; a minimum bid of zero admits everything
+
+
+def keys(data: Any, table: str) -> list[Any]:
+    """Keys of a table; none if the case does not have it."""
+    return list(data.tables[table].index) if table in data.tables else []
+
+
+def scenarios(data: Any) -> list[str]:
+    """Names of the scenarios, in the order of the feeders."""
+    return list(dict.fromkeys(scenario for scenario, _ in keys(data, "feeders")))
+
+
+def chosen(data: Any, scenario: str) -> str:
+    """The scenario asked for, the first one if none is. Raises Refused for an unknown one."""
+    known = scenarios(data)
+    if scenario and scenario not in known:
+        raise Refused(f"there is no scenario '{scenario}' in feeders.csv; there are {', '.join(known)}")
+    return scenario or known[0]
+
+
+def setting(data: Any, scenario: str) -> pyo.ConcreteModel:
+    """Sets and numbers of one scenario; no unit and nobody with an Objective yet."""
+    model = pyo.ConcreteModel()
+    model.scenario = here = chosen(data, scenario)
+    model.period = pyo.Set(initialize=keys(data, "periods"), ordered=True)
+    model.day = pyo.Set(initialize=sorted(d for s, d in keys(data, "days") if s == here), ordered=True)
+    model.feeder = pyo.Set(initialize=sorted(f for s, f in keys(data, "feeders") if s == here), ordered=True)
+    model.aggregator = pyo.Set(initialize=sorted(a for s, a in keys(data, "aggregators") if s == here), ordered=True)
+    model.duration = data.param("periods", "duration")
+    model.price = data.param("periods", "price")
+    model.inflexible = data.param("loads", "load")
+    model.rating = data.param("feeders", "rating")
+    model.probability = data.param("days", "probability")
+    model.markup = data.param("aggregators", "markup")
+    model.alternative_cost = data.param("parameters", "alternative_cost")
+    model.minimum_bid = data.param("parameters", "minimum_bid")
+    return model
+
+
+def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
+    """Units are fleets: ``home``, ``owner``, ``baseline``, ``offer``, ``headroom``, in sorted order of their names.
+
+    A fleet may charge with all its vehicles that are plugged in, whatever its habit. ``offers``: 'whole' takes
+    baselines down to a multiple of ``offer_step``, 'continuous' offers all of them.
+    """
+    here = model.scenario
+    names = sorted(u for s, u in keys(data, "fleets") if s == here)
+    if not names:
+        raise Refused(f"fleets.csv has no fleet in scenario '{here}'; vehicles are cleared by the structure 'vehicles'")
+    table = data.tables["fleets"]
+    model.vehicles, model.charger = data.param("fleets", "vehicles"), data.param("fleets", "charger")
+    model.declared, model.plugged = data.param("baselines", "energy"), data.param("baselines", "plugged_in")
+    model.offer_step = data.param("parameters", "offer_step")
+    model.home = {u: table.at[(here, u), "feeder"] for u in names}
+    model.owner = {u: table.at[(here, u), "aggregator"] for u in names}
+    model.baseline = {(u, t): model.declared[here, u, t] for s, u, t in keys(data, "baselines") if s == here}
+    model.offer = {place: offered(model, s, offers) for place, s in model.baseline.items()}
+    model.headroom = {(u, t): _headroom(model, here, u, t) for u in names for t in model.period}
+
+
+def offered(model: pyo.ConcreteModel, baseline: Any, offers: str) -> Any:
+    """What is offered of a baseline: all of it or whole steps; nothing below the minimum bid."""
+    step = model.offer_step
+    quantity = baseline if offers == "continuous" else step * pyo.floor(baseline / step + WHOLE)
+    enough = pyo.floor(quantity / (model.minimum_bid + TINY) + WHOLE)  # at least 1 from the minimum bid on
+    return quantity * (1 - positive(1 - enough))
+
+
+def _headroom(model: pyo.ConcreteModel, here: str, u: str, t: str) -> Any:
+    """Pmax N_t dt - s, with N_t the vehicles plugged in (all, where the table does not say), kWh."""
+    count = model.vehicles[here, u]
+    if (here, u, t) in model.plugged and math.isfinite(pyo.value(model.plugged[here, u, t])):
+        count = model.plugged[here, u, t]
+    return positive(count * model.charger[here, u] * model.duration[t] - model.baseline.get((u, t), 0.0))
+
+
+def vehicles(data: Any, model: pyo.ConcreteModel) -> None:
+    """Units are vehicles, which give back any part of what they planned and charge while they are plugged in.
+
+    Neither whole steps nor a minimum bid: those are asked of fleets.
+    """
+    here = model.scenario
+    table, names = data.tables["vehicles"], sorted(keys(data, "vehicles"))
+    owners = data.tables["portfolios"]["aggregator"]
+    model.charger, model.declared = data.param("vehicles", "charger"), data.param("charging", "energy")
+    model.home = {u: table.at[u, "feeder"] for u in names}
+    model.owner = {u: owners[here, table.at[u, "portfolio"]] for u in names}
+    order = {t: k for k, t in enumerate(model.period)}
+    periods = list(model.period)
+    model.baseline = {place: model.declared[place] for place in keys(data, "charging")}
+    model.offer = dict(model.baseline)
+    model.headroom = {}
+    for u, first, last in zip(table.index, table["arrival"], table["departure"], strict=True):
+        for t in periods[order[first] : order[last]]:
+            full = model.charger[u] * model.duration[t]
+            model.headroom[u, t] = full - model.baseline[u, t] if (u, t) in model.baseline else full
+
+
+def network(model: pyo.ConcreteModel, planned: Callable[[str, str], Any] | None = None) -> None:
+    """Net load before clearing, requirement and room of every day, feeder and period, kWh.
+
+    planned(f, t): charging at a feeder, the units' baselines if not given. net = L dt + charging; requirement O =
+    max(0, net - K dt), room R = max(0, K dt - net).
+    """
+    charging: dict[tuple[str, str], list[Any]] = {}
+    for (u, t), s in model.baseline.items():
+        charging.setdefault((model.home[u], t), []).append(s)
+
+    model.net, model.requirement, model.room = {}, {}, {}
+    for f, t in product(model.feeder, model.period):
+        total = planned(f, t) if planned else sum(charging.get((f, t), ()))
+        for d in model.day:
+            net = model.inflexible[d, f, t] * model.duration[t] + total
+            excess = net - capacity(model, f, t)
+            model.net[d, f, t] = net
+            model.requirement[d, f, t], model.room[d, f, t] = positive(excess), positive(-excess)
+
+
+def capacity(model: pyo.ConcreteModel, feeder: str, t: str) -> Any:
+    """K dt: energy that a feeder's transformer carries in a period, kWh."""
+    return model.rating[model.scenario, feeder] * model.duration[t]
+
+
+def limits(model: pyo.ConcreteModel, day: str, **others: Any) -> Limits:
+    """What the operator faces on one day, from the model's requirement, room, offers and headroom.
+
+    others: any of these replaced, as a strategic aggregator's decisions do.
+    """
+    places = [(f, t) for f in model.feeder for t in model.period]
+    given: dict[str, Any] = dict(
+        requirement={place: model.requirement[(day, *place)] for place in places},
+        room={place: model.room[(day, *place)] for place in places},
+        offer=model.offer,
+        headroom=model.headroom,
+        markup={u: model.markup[model.scenario, a] for u, a in model.owner.items()},
+    )
+    return Limits(**given | others)
+
+
+def positive(x: Any) -> Any:
+    """max(0, x) for an expression of Params."""
+    return (x + abs(x)) / 2

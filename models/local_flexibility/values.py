@@ -1,0 +1,193 @@
+"""What is reported of a solved structure: loads, volumes, costs, payments and who is indispensable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import pyomo.environ as pyo
+
+from equilibrium import solve
+
+from . import settlement, structures
+from .settlement import PRICES, Prices
+from .ties import Dispatch, split
+
+Row = tuple[str, str, float, str]
+ROUNDING = 1e-9  # part of the requirement that counts as nothing when asked who is pivotal
+
+
+def quantities(solved: Any) -> pd.DataFrame:
+    """Columns quantity, index, value, unit: every reported number of one alternative."""
+    rows = _baselines(solved.model) if solved.alternative.structure == "competitive" else list(_cleared(solved))
+    return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
+
+
+def _baselines(model: Any) -> list[Row]:
+    rows = []
+    for u, block in model.fleet.items():
+        rows += [("charging", f"fleet={u};period={t}", pyo.value(block.charge[t]), "kWh") for t in model.period]
+        rows.append(("bill", f"fleet={u}", pyo.value(block.bill), "EUR"))
+    return rows
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day cleared and settled: asked for by bids and paid to each aggregator (EUR), rents and shortages without
+    each aggregator (vcg), range of marginal prices (pay_as_cleared)."""
+
+    name: str
+    dispatch: Dispatch
+    asked: dict[str, float]
+    paid: dict[str, float]
+    prices: tuple[Prices, Prices] | None = None
+    rent: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)  # kWh unserved without the aggregator
+
+
+def days(solved: Any) -> list[Day]:
+    """Every day cleared, ties split, settled by the alternative's rule."""
+    model, rule = solved.model, solved.model.settlement
+    alone = _without(solved) if rule == "vcg" else None
+    found = []
+    for d, dispatch in split(solved).items():
+        asked = settlement.bids(model, dispatch)
+        if rule in PRICES:
+            prices = settlement.price_range(model, d, rule == "pay_as_cleared_net")
+            found.append(Day(d, dispatch, asked, settlement.cleared(model, dispatch, prices[0]), prices))
+        elif alone is not None:
+            cost = pyo.value(model.operator[d].cost)
+            rent = {a: pyo.value(alone.operator[d, a].cost) - cost for a in model.aggregator}
+            missing = {a: _sum(alone.operator[d, a].unserved) for a in model.aggregator}
+            found.append(Day(d, dispatch, asked, {a: asked[a] + rent[a] for a in asked}, None, rent, missing))
+        else:
+            found.append(Day(d, dispatch, asked, asked))
+    return found
+
+
+def _without(solved: Any) -> Any:
+    """The clearing of every day without each aggregator in turn. Raises RuntimeError where it is not certified."""
+    model = structures.without_each(solved.data, solved.alternative.structure, solved.alternative.options)
+    solution = solve(model)
+    if not solution.certificate.ok:
+        raise RuntimeError(f"clearing without one aggregator is not certified: {solution.certificate.scope}")
+    return model
+
+
+def _sum(variable: Any) -> float:
+    return sum(float(v.value) for v in variable.values())
+
+
+def _cleared(solved: Any) -> Iterator[Row]:
+    model = solved.model
+    expected: dict[str, float] = {}
+    for day in days(solved):
+        weight = pyo.value(model.probability[model.scenario, day.name])
+        for quantity, value in _totals(model, day).items():
+            yield quantity, f"day={day.name}", value, UNITS[quantity]
+            expected[quantity] = expected.get(quantity, 0.0) + weight * value
+        yield from _aggregators(model, day)
+        yield from _network(model, day)
+        yield from _prices(day)
+    for quantity, value in expected.items():
+        yield f"expected {quantity}", "", value, UNITS[quantity]
+
+
+UNITS = {
+    "operator cost": "EUR",
+    "mark-ups": "EUR",
+    "redispatched energy": "kWh",
+    "unserved energy": "kWh",
+    "wholesale cost of redispatch": "EUR",
+    "declared bill": "EUR",
+    "bill": "EUR",
+    "social cost": "EUR",
+}
+
+
+def _totals(model: Any, day: Day) -> dict[str, float]:
+    price = {t: pyo.value(model.price[t]) for t in model.period}
+    markup = {u: pyo.value(model.markup[model.scenario, a]) for u, a in model.owner.items()}
+    unserved = sum(day.dispatch.unserved.values())
+    shortage = unserved * pyo.value(model.alternative_cost)
+    wholesale = sum(price[t] * q for (_, t), q in day.dispatch.add.items())
+    wholesale -= sum(price[t] * q for (_, t), q in day.dispatch.cut.items())
+    declared = sum(price[t] * pyo.value(s) for (_, t), s in model.baseline.items())
+    return {
+        "operator cost": sum(day.paid.values()) + shortage,
+        "mark-ups": sum(markup[u] * q for (u, _), q in day.dispatch.cut.items()),
+        "redispatched energy": sum(day.dispatch.cut.values()),
+        "unserved energy": unserved,
+        "wholesale cost of redispatch": wholesale,
+        "declared bill": declared,
+        "bill": declared + wholesale,
+        "social cost": declared + wholesale + shortage,
+    }
+
+
+def _aggregators(model: Any, day: Day) -> Iterator[Row]:
+    accepted = dict.fromkeys(model.aggregator, 0.0)
+    for (u, _), q in day.dispatch.cut.items():
+        accepted[model.owner[u]] += q
+    bill = final_bills(model, day.dispatch)
+    for a in model.aggregator:
+        index = f"aggregator={a};day={day.name}"
+        yield "accepted", index, accepted[a], "kWh"
+        yield "payment", index, day.paid[a], "EUR"
+        yield "mark-up profit", index, accepted[a] * pyo.value(model.markup[model.scenario, a]), "EUR"
+        yield "profit", index, day.paid[a] - bill[a], "EUR"
+        if day.rent:
+            needed = sum(pyo.value(row.upper) for row in model.operator[day.name].relief.values())
+            yield "Clarke rent", index, day.rent[a], "EUR"
+            yield "indispensable", index, float(day.missing[a] > ROUNDING * needed), "1"
+
+
+def final_bills(model: Any, dispatch: Dispatch) -> dict[str, float]:
+    """What each aggregator pays for the energy that is charged in the end, at wholesale prices, EUR."""
+    price = {t: pyo.value(model.price[t]) for t in model.period}
+    found = dict.fromkeys(model.aggregator, 0.0)
+    for sign, part in ((1, model.baseline), (-1, dispatch.cut), (1, dispatch.add)):
+        for (u, t), q in part.items():
+            found[model.owner[u]] += sign * price[t] * pyo.value(q)
+    return found
+
+
+def _network(model: Any, day: Day) -> Iterator[Row]:
+    """Net loads before and after, and in congested periods the requirement and everybody's residual supply."""
+    moved: dict[tuple[str, str], float] = {}
+    for sign, part in ((-1, day.dispatch.cut), (1, day.dispatch.add)):
+        for (u, t), q in part.items():
+            place = (model.home[u], t)
+            moved[place] = moved.get(place, 0.0) + sign * q
+    offers: dict[tuple[str, str], dict[str, float]] = {}
+    for (u, t), most in model.offer.items():
+        by = offers.setdefault((model.home[u], t), {})
+        by[model.owner[u]] = by.get(model.owner[u], 0.0) + pyo.value(most)
+    for f in model.feeder:
+        for t in model.period:
+            index = f"day={day.name};feeder={f};period={t}"
+            before = pyo.value(model.net[day.name, f, t])
+            after = before + moved.get((f, t), 0.0) - day.dispatch.unserved[f, t]
+            yield "net load before", index, before, "kWh"
+            yield "net load after", index, after, "kWh"
+            needed = pyo.value(model.requirement[day.name, f, t])
+            if needed > 0:
+                yield "requirement", index, needed, "kWh"
+                by = offers.get((f, t), {})
+                for a in model.aggregator:
+                    index = f"aggregator={a};day={day.name};feeder={f};period={t}"
+                    rest = (sum(by.values()) - by.get(a, 0.0)) / needed
+                    yield "residual supply index", index, rest, "1"
+                    yield "pivotal", index, float(rest < 1 - ROUNDING), "1"
+
+
+def _prices(day: Day) -> Iterator[Row]:
+    if day.prices is None:
+        return
+    for word, prices in zip(("lowest", "highest"), day.prices, strict=True):
+        yield f"relief settled at {word} prices", f"day={day.name}", prices.total, "EUR"
+        for name, part in (("relief price", prices.relief), ("payback price", prices.payback)):
+            for (f, t), value in part.items():
+                yield f"{name}, {word}", f"day={day.name};feeder={f};period={t}", value, "EUR/kWh"

@@ -1,0 +1,63 @@
+"""Critical numbers of firms from certified equilibria at real N, beside the formulas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from equilibrium import solve
+from equilibrium.case import read_case
+from equilibrium.errors import Refused
+from models.storage_investment import study, symmetric, theory, two_period
+
+CASES = Path(__file__).parents[2] / "data" / "storage_investment"
+
+
+def setting(case):
+    return theory.setting(read_case(CASES / case).data)
+
+
+@pytest.mark.parametrize("case", ["textbook_s1", "textbook_s6", "textbook_s8a", "textbook_s9"])
+def test_one_firm_for_all_is_the_same_as_each_by_itself(case):
+    data = read_case(CASES / case).data
+    s = theory.setting(data)
+    for name in ("merchant", "welfare_owner"):
+        one, all_of_them = getattr(symmetric, name)(s, s.N), getattr(two_period, name)(data)
+        solve(one)
+        solve(all_of_them)
+        assert one.storage.size.value == pytest.approx(all_of_them.storage[1].size.value, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("case", "bar", "tilde", "zero"),
+    [("s1", 1.03982755, 1.62085321, 9.5), ("s2", 3.05974374, 4.73073557, 65.0), ("s3", 2.70156212, 5.56776436, np.inf)],
+)
+def test_critical_numbers_come_from_equilibria(case, bar, tilde, zero):
+    tables = study.critical_numbers(read_case(CASES / f"textbook_{case}").data, [], lambda text: None)
+    found = tables["critical"].set_index("number")["equilibrium"]
+    assert tuple(found[["N-bar", "N-tilde", "N-zero"]]) == pytest.approx((bar, tilde, zero), abs=1e-8)
+    assert found["N-bar"] < found["N-tilde"] < found["N-zero"]
+    assert (tables["sizes"]["verdict"] == "certified").all()
+
+
+def test_with_rising_costs_sizes_may_cross_twice():
+    """Set S1 with K = 0.3: the merchant builds more than the welfare owner only between two numbers of firms."""
+    points = study.Points(replace(setting("textbook_s1"), K=0.3))
+    grid = [1.0, 2.0, 3.0, 6.0, 9.0, 11.0]
+    rows = study._crossings("N-bar", points.excess, grid, np.nan)
+    assert [row["equilibrium"] for row in rows] == pytest.approx([2.165707, 9.992303], abs=1e-6)
+    assert [row["crossing"] for row in rows] == ["falls", "rises"]
+    assert min(points.gain(n) for n in grid) > 0  # and it never harms
+
+
+def test_cost_slope_from_which_a_planner_builds():
+    row = study._k_hat(setting("textbook_s6"), lambda text: None)
+    assert row["equilibrium"] == pytest.approx(0.1614295956, abs=1e-9)
+
+
+def test_a_day_has_no_critical_numbers():
+    with pytest.raises(Refused, match="two periods"):
+        study.critical_numbers(read_case(CASES / "reference_day").data, [], lambda text: None)
