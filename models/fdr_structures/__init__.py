@@ -22,13 +22,14 @@ distribution network", sections 2 and 3. Where its formulas or claims had to be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, figures, strategic, structures, summary, theory
+from . import accounts, figures, strategic, strategic_theory, structures, summary, theory
 
 SHARES_SUM = 1e-9  # how far shares may be from one (a table of thirds written with twelve digits)
 
@@ -224,6 +225,13 @@ STRUCTURES = {
     "integrated": _with_generators("the first generator is also the only aggregator", strategic.integrated),
 }
 
+
+def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
+    """What theory says of a structure, with or without market power in generation."""
+    found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
+    return found.closed_form(data, structure, options)
+
+
 market = Market(
     name="fdr_structures",
     title="Who controls flexible distribution resources",
@@ -234,7 +242,7 @@ market = Market(
     structures=STRUCTURES,
     values=accounts.quantities,
     accounts=accounts.accounts,
-    closed_form=theory.closed_form,
+    closed_form=closed_form,
     check=check,
     summary=summary.tables,
     figures=figures.draw,

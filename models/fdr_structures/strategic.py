@@ -225,8 +225,7 @@ def strategic_mixed(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
         _generators(model, timing)
     _supply(model, lambda t: model.dso.load[t] + model.dso.rivals.load[t])
     model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
-    if timing == ENERGY:  # who says when sees to it that no more is delivered than is used
-        generation.sells_no_more_than_used(model, model.dso)
+    if timing == ENERGY:
         for block in model.generator.values():
             generation.earn(model, block)
         return model
@@ -234,10 +233,15 @@ def strategic_mixed(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
 
 
 def _dispatched_generators(model: pyo.ConcreteModel) -> None:
-    """Generators that decide their energy over all periods; the DSO decides the share delivered in each period.
+    """Generators that decide their energy over both periods; the DSO decides the share delivered in each.
 
-    The DSO decides shares, not amounts: more energy then goes where the generator's energy goes already.
+    The DSO decides shares, not amounts: more energy then goes where the generator's energy goes already. Nobody may
+    commit more than its part of the smallest demand, so that all of it can be delivered in any one period.
     """
+    if len(model.period) != 2:
+        raise Refused(
+            f"reading E, in which generators commit energy, is for two periods; the case has {len(model.period)}"
+        )
     model.dso.delivery = pyo.Block(model.generators)
     model.generator = pyo.Block(model.generators)
     for g in model.generators:
@@ -245,6 +249,9 @@ def _dispatched_generators(model: pyo.ConcreteModel) -> None:
         shares.share = pyo.Var(model.period, within=pyo.NonNegativeReals)
         shares.all = pyo.Constraint(expr=sum(shares.share[t] for t in model.period) == 1)
         block.energy = pyo.Var(bounds=(0, model.generation_capacity[g]))
+        block.deliverable = pyo.Constraint(
+            model.period, rule=lambda b, t: b.energy <= model.residual_demand[t] / len(model.generators)
+        )
         block.generation = pyo.Expression(model.period, rule=lambda b, t, s=shares: s.share[t] * b.energy)
         block.generation_cost = pyo.Expression(
             expr=sum(generation.production_cost(model, g, block.generation[t]) for t in model.period)
@@ -256,7 +263,8 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
 
     The proof of ``structures.one_block_branches`` holds for any given outputs of the generators, which only shift the
     demands. In reading E only the rivals' load less the generators' output enters the DSO's bill, one block of energy
-    R + sum ybar whose extremes are: rivals in one period, generators in another.
+    R + sum ybar whose extremes are: rivals in one period, generators in the other. All of it can be delivered in any
+    period, so q_t >= 0 cuts no extreme off.
     """
     plain = structures.one_block_branches(model)
     if model.dso.component("delivery") is None:
@@ -269,8 +277,3 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
                 held = [(one.share[v], float(u == v)) for one in deliveries for v in model.period]
                 found.append(Branch(f"{branch.name}, generators in {u}", [*branch.held, *held]))
     return found
-
-
-def mixed_branches(model: pyo.ConcreteModel) -> list[Branch] | None:
-    """The branches of the mixed structure where the DSO and the generators move together."""
-    return None if model.component("stage") is not None else one_block_branches(model)

@@ -155,7 +155,8 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
     """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity."""
     empty = pd.DataFrame(columns=["quantity", "index", "value", "rule"])
     table = data.tables["generators"]
-    if len(data.tables["demand"]) != 2 or len(table) != 1 or np.isfinite(table["capacity"].iloc[0]):
+    periods = list(data.tables["demand"].index)
+    if len(periods) != 2 or len(table) != 1 or np.isfinite(table["capacity"].iloc[0]):
         return empty
     g = Strategic(setting(data, False), float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
     found = _outcome(g, data, structure, options)
@@ -164,17 +165,17 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
     s, y, individual = found
     q = tuple(X - v for X, v in zip(g.demands(s), y, strict=True))
     rows = [("system cost", "", g.cost((q[0], q[1]), y))]
-    off_peak, peak = data.tables["demand"].index
-    determined = g.psi2 > 0 or structure not in ("integrated", "first_best")
-    if determined or structure == "integrated":
-        rows += [("price", f"period={t}", g.m.supply.price(v)) for t, v in zip((off_peak, peak), q, strict=True)]
-    if determined:
-        rows += [("flexible load", f"period={off_peak}", s), ("flexible load", f"period={peak}", g.m.S - s)]
-        rows += [
-            ("generation", f"generator={table.index[0]};period={t}", v)
-            for t, v in zip((off_peak, peak), y, strict=True)
-        ]
-    rows += [("flexible load", f"aggregator={a};period={off_peak}", value) for a, value in individual.items()]
+    rows += [("price", f"period={t}", g.m.supply.price(v)) for t, v in zip(periods, q, strict=True)]
+    if g.psi2 == 0 and structure == "integrated":
+        least, most = integrated(g)
+        ends = ((least, most), (g.m.S - most, g.m.S - least))
+        for t, (low, high) in zip(periods, ends, strict=True):
+            rows += [("least flexible load", f"period={t}", low), ("most flexible load", f"period={t}", high)]
+    loads = (s, g.m.S - s)
+    rows += [("flexible load", f"period={t}", v) for t, v in zip(periods, loads, strict=True)]
+    name = table.index[0]
+    rows += [("generation", f"generator={name};period={t}", v) for t, v in zip(periods, y, strict=True)]
+    rows += [("flexible load", f"aggregator={a};period={periods[0]}", value) for a, value in individual.items()]
     frame = pd.DataFrame(rows, columns=["quantity", "index", "value"])
     return frame.assign(rule=CONDITION)
 
