@@ -127,6 +127,9 @@ def told(player: Player, played: Sequence[Played]) -> Uniqueness:
     if len(staying) > 1:
         names = ", ".join(one.branch for one in staying)
         return Uniqueness("not unique", NOT_PROVED, f"equilibria on {len(staying)} branches of {player.name}: {names}")
+    if not staying:
+        reason = f"{player.name} would leave the equilibrium found on each branch; others there are not ruled out"
+        return Uniqueness(NOT_PROVED, NOT_PROVED, reason)
     if all(one.unique for one in played):
         left = [f"'{one.branch}' (gain {one.gain:.3g})" for one in played if not one.stays]
         reason = f"each branch's game has one equilibrium; {player.name} would leave {' and '.join(left) or 'none'}"
