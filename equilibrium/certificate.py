@@ -103,6 +103,15 @@ class Answer:
     reason: str
     candidates: Sequence[Candidate] = field(default_factory=tuple)
     leading: Leading | None = None  # the leaders' side, where some move first; game and mcp are then the followers'
+    among: Uniqueness | None = None  # what the games of a player's branches say on other equilibria
+
+    @property
+    def branched(self) -> int | None:
+        """Which player was solved by branches, if any."""
+        if not self.candidates:
+            return None
+        known = self.candidates[0].values
+        return next(i for i, p in enumerate(self.game.players) if all(v.name in known for v in p.decisions))
 
 
 def certify(answer: Answer) -> Certificate:
@@ -127,7 +136,10 @@ def certify(answer: Answer) -> Certificate:
         )
     if outside is not None:
         checks.append(outside)
-    uniqueness = _among_branches(answer.candidates) if answer.candidates else examine(game, mcp, z, proofs)
+    if answer.candidates:
+        uniqueness = answer.among or _among_branches(answer.candidates)
+    else:
+        uniqueness = examine(game, mcp, z, proofs)
     warnings = tuple(w for c in found.values() for w in c.warnings)
     verdict, scope = _verdict(answer, checks, proofs)
     return Certificate(verdict, scope, tuple(checks), uniqueness, warnings)
@@ -141,10 +153,10 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
         return CERTIFIED, "a solution of the complementarity conditions as stated; nobody decides anything"
     if not answer.game.players:
         return RULE, "nobody decides; the rules hold"
-    if answer.candidates:
-        return CERTIFIED, "global, by the market's own concave branches: " + ", ".join(
-            c.branch for c in answer.candidates
-        )
+    if answer.candidates and all(proofs):
+        scope = "global, by the market's own concave branches: " + ", ".join(c.branch for c in answer.candidates)
+        several = answer.among is not None and answer.among.decisions == "not unique"
+        return (SEVERAL, f"{answer.among.reason}; {scope}") if several and answer.among else (CERTIFIED, scope)
     if all(proofs):
         return CERTIFIED, "global: every player's own problem is convex and was solved again"
     unproved = ", ".join(p.name for p, proof in zip(answer.game.players, proofs, strict=True) if not proof)
@@ -163,7 +175,7 @@ def _with_leaders(answer: Answer, found: Leading) -> Certificate:
     reason = f"leaders: {found.led[0].reason}; followers: {below.uniqueness.reason}"
     uniqueness = Uniqueness("unique" if alone else NOT_PROVED, below.uniqueness.prices if alone else NOT_PROVED, reason)
     warnings = (*below.warnings, *(w for p in found.hierarchy.leaders for w in behaviour[p.name].warnings))
-    if not (below.ok and all(check.passed for check in checks)):
+    if not (below.ok and answer.outcome.ok and all(check.passed for check in checks)):
         cycling = answer.outcome.termination is Termination.CYCLING
         wrong = ", ".join(check.name for check in checks if not check.passed) or "the followers"
         scope = f"fails for {wrong}" if answer.outcome.ok else answer.outcome.message
@@ -181,6 +193,11 @@ def _with_leaders(answer: Answer, found: Leading) -> Certificate:
         scope = f"{local[0]}; no bound proves it" if local else below.scope
         return Certificate(LOCAL, scope, checks, uniqueness, warnings)
     return Certificate(CERTIFIED, f"global: {answer.outcome.message}", checks, uniqueness, warnings)
+
+
+def nothing_here(answer: Answer) -> Certificate:
+    """The certificate of a proof that there is no equilibrium: the reason stands in the outcome."""
+    return Certificate(NONE, answer.outcome.message, (), Uniqueness(NOT_PROVED, NOT_PROVED, "there is none"))
 
 
 def _among_branches(candidates: Sequence[Candidate]) -> Uniqueness:
@@ -225,18 +242,19 @@ def _players(
         )
         for i, player in enumerate(game.players)
     ]
-    if answer.candidates:
-        return [_against_candidates(answer, game.players[0], owns[0], z, common[0])], [answer.candidates[0].proof]
     charges = deviation.charges(mcp, game.players, z)
-    found = together.examine(mcp, game.players, z, sizes, charges) or [
-        deviation.examine(mcp, player, columns[i], z, float(sizes[i]), charges[i])
-        for i, player in enumerate(game.players)
-    ]
-    checks = [
-        Check(regret=d.regret, bill=d.bill, distance=d.distance, proof=d.proof or "", note=d.note, **rest)
-        for d, rest in zip(found, common, strict=True)
-    ]
-    return checks, [d.proof for d in found]
+    which = answer.branched
+    whole = None if which is not None else together.examine(mcp, game.players, z, sizes, charges)
+    checks: list[Check] = []
+    for i, player in enumerate(game.players):
+        if i == which:
+            checks.append(_against_candidates(answer, player, owns[i], z, common[i]))
+            continue
+        d = whole[i] if whole else deviation.examine(mcp, player, columns[i], z, float(sizes[i]), charges[i])
+        checks.append(
+            Check(regret=d.regret, bill=d.bill, distance=d.distance, proof=d.proof or "", note=d.note, **common[i])
+        )
+    return checks, [check.proof or None for check in checks]
 
 
 def _against_candidates(
@@ -265,11 +283,15 @@ def second_opinion(answer: Answer, certificate: Certificate) -> Certificate:
     """
     if not answer.candidates or not scip.available():
         return certificate
-    (player,), (check,) = answer.game.players, certificate.checks
-    better, word = _ask_scip(player, check.bill)
-    check = replace(check, regret=max(check.regret, better), note="; ".join(filter(None, (check.note, word))))
-    verdict, scope = _verdict(answer, [check], [check.proof])
-    return replace(certificate, verdict=verdict, scope=scope, checks=(check,))
+    which = answer.branched
+    assert which is not None
+    checks = list(certificate.checks)
+    check = checks[which]
+    better, word = _ask_scip(answer.game.players[which], check.bill)
+    checks[which] = replace(check, regret=max(check.regret, better), note="; ".join(filter(None, (check.note, word))))
+    proofs = [check.proof or None for check in checks if check.kind == "player"]
+    verdict, scope = _verdict(answer, checks, proofs)
+    return replace(certificate, verdict=verdict, scope=scope, checks=tuple(checks))
 
 
 def _ask_scip(player: Player, bill: float) -> tuple[float, str]:

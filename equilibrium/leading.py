@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import stated
+from . import smooth_turns, stated
 from .acceleration import Anderson
 from .behaviour import Conduct
 from .concavity import refuse_concave
@@ -101,11 +101,11 @@ def _affine(hierarchy: Hierarchy, x: np.ndarray) -> MixedComplementarity | None:
 def _smooth(
     game: Game, hierarchy: Hierarchy, formulation: str | None, x: np.ndarray, began: float
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
-    """A leader with nonlinear parts: locally, from several starts."""
-    if len(hierarchy.leaders) > 1:
-        raise Refused("several leaders are available for affine followers and quadratic payoffs only")
+    """Leaders with nonlinear parts: locally, from several starts."""
     if formulation not in (None, "leader", "homotopy"):
         raise Refused(f"the formulation '{formulation}' needs affine followers and a quadratic payoff")
+    if len(hierarchy.leaders) > 1:
+        return _smooth_turns(game, hierarchy, x, began)
     led, _ = solve_nonlinear(hierarchy, 0, x)
     return (
         led.x,
@@ -113,6 +113,24 @@ def _smooth(
         Leading(game, hierarchy, None, (led,)),
         _outcome(Termination.SOLVED, led.reason, began, led.starts),
     )
+
+
+def _smooth_turns(
+    game: Game, hierarchy: Hierarchy, x: np.ndarray, began: float
+) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
+    """Several leaders with nonlinear parts: locally, in turn. SOLVED where they settle, LIMIT otherwise."""
+    ended = smooth_turns.settle(hierarchy, x)
+    if ended.done:
+        message = f"leaders in turn: nobody moved in round {ended.rounds}, last move {ended.gap:.1e}"
+    else:
+        message = f"undecided: leaders in turn did not settle in {ended.rounds} rounds, last move {ended.gap:.1e}"
+    outcome = _outcome(
+        Termination.SOLVED if ended.done else Termination.LIMIT,
+        f"{message}; {ended.led[0].reason}",
+        began,
+        ended.rounds,
+    )
+    return ended.x, ended.led[-1].z, Leading(game, hierarchy, None, ended.led, np.inf), outcome
 
 
 def _turns(
@@ -272,23 +290,26 @@ def told(found: Leading, which: int) -> dict[str, Any]:
 def _examine_smooth(found: Leading, which: int, behaviour: Conduct, x: np.ndarray) -> Verdict:
     """The measures of a leader with nonlinear parts: against what was found, and against small deviations."""
     player, led = found.hierarchy.leaders[which], found.led[which]
+    own = found.hierarchy.parts[which]
+    rivals = {v.name for v in found.hierarchy.x} - {v.name for v in player.decisions}
     here = player.sign * stated.number(player.objective.expr)
     bill = max(abs(here), abs(led.cost), 1e-300)
     better, tried = _deviations(found, which, x, here)
-    distance = min(float(np.abs(x - o.x).max(initial=0.0)) for o in (*led.optima[:1], leader.Optimum(led.x, led.cost)))
+    ties = (*led.optima[:1], leader.Optimum(led.x, led.cost))
+    distance = min(float(np.abs(x[own] - o.x).max(initial=0.0)) for o in ties)
     measures = dict(
         name=player.name,
         kind="player",
         regret=max(here - led.cost, better),
         bill=bill,
         distance=distance,
-        size=max(float(np.abs(x).max(initial=0.0)), 1e-300),
+        size=max(float(np.abs(x[own]).max(initial=0.0)), 1e-300),
         residual=max(0.0, better) / bill,
         infeasibility=infeasibility(player),
         proof=f"{led.route}: {led.reason} ({_tried(better, bill, tried)})",
         note="; ".join(led.notes),
-        moves=tuple(dict.fromkeys([*behaviour.moves, *behaviour.takes])),
-        takes=(),
+        moves=tuple(dict.fromkeys([*behaviour.moves, *(name for name in behaviour.takes if name not in rivals)])),
+        takes=tuple(name for name in behaviour.takes if name in rivals),
     )
     return Verdict(measures, Stationarity("not classified", np.nan, 0), False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +13,9 @@ import pyomo.environ as pyo
 from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 
-from . import branches, leading, multiplicity, scenarios
+from . import branch_games, branches, leading, multiplicity, scenarios
 from .branches import Branch, Candidate
-from .certificate import NONE, Answer, Certificate, certify
+from .certificate import NONE, Answer, Certificate, certify, nothing_here
 from .concavity import refuse_concave
 from .conditions import NotAffine, affine
 from .enumeration import Connected
@@ -189,6 +189,8 @@ def _solve(
     else:
         answer, seconds = _answer(game, formulation, solver, every, near)
     before = [(c, c.value) for c in answer.mcp.components if not isinstance(c, tuple)]
+    if answer.among is not None and answer.outcome.termination is Termination.INFEASIBLE:
+        return Solution(model, answer, nothing_here(answer), seconds)
     _write(answer)
     began = time.perf_counter()
     with np.errstate(all=None if answer.outcome.ok else "ignore"):  # what was not solved may be of any size
@@ -324,7 +326,7 @@ def _by_leaders(game: Game, formulation: str | None, ties: str) -> tuple[Answer,
 
 def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> tuple[Answer, dict[str, float]]:
     if len(game.players) != 1 or game.variables:
-        raise Refused("branches are for a single player; here other players or prices stand beside it")
+        return _by_branch_games(game, branches_of(game.model))
     began = time.perf_counter()
 
     def solve_branch(model: pyo.ConcreteModel) -> tuple[str, bool, float]:
@@ -354,12 +356,48 @@ def _by_branches(game: Game, branches_of: Callable[[Any], Sequence[Branch]]) -> 
     }
 
 
-def _multipliers_at(mcp: MixedComplementarity) -> np.ndarray:
-    """Columns at the Vars' present values, with the multipliers that fit them best (least squares on stationarity)."""
+def _by_branch_games(game: Game, named: Sequence[Branch]) -> tuple[Answer, dict[str, float]]:
+    """One player is not concave and others move with it: the game of every branch, each held against the others."""
+    began = time.perf_counter()
+
+    def solve_game(inner: Game) -> branch_games.Solved:
+        start = time.perf_counter()
+        answer, _ = _answer(inner, None, None)
+        _write(answer)
+        found = multiplicity.settle(answer, certify(answer))
+        return branch_games.Solved(found.certificate, found.answer.mcp, found.answer.z, time.perf_counter() - start)
+
+    player = branch_games.decider(game, named)
+    before = [(v, v.value) for v in game.model.component_data_objects(pyo.Var)]
+    played = branch_games.play(game, named, solve_game, derive)
+    best = min(played, key=lambda one: (not one.stays, one.gain))
+    for variable in game.model.component_data_objects(pyo.Var):
+        if variable.name in best.values:
+            variable.set_value(best.values[variable.name], skip_validation=True)
+    mcp = derive(game)
+    z = _multipliers_at(mcp, best.multipliers)
+    seconds = time.perf_counter() - began
+    nothing = branch_games.nothing(player, played)
+    for variable, value in before if nothing else ():
+        variable.set_value(value, skip_validation=True)
+    ended = Termination.INFEASIBLE if nothing else Termination.SOLVED
+    outcome = Outcome(ended, nothing or f"games of {len(played)} branches", seconds, "each branch's own solver")
+    reason = f"{player.name} is not concave; its optimum lies in one of {len(played)} concave branches"
+    among = branch_games.told(player, played)
+    return Answer(game, mcp, z, outcome, "branches", reason, best.candidates, among=among), {"solve": seconds}
+
+
+def _multipliers_at(mcp: MixedComplementarity, known: Mapping[str, float] | None = None) -> np.ndarray:
+    """Columns at the Vars' present values, with the multipliers that fit them best (least squares on stationarity).
+
+    known: multipliers by row that are given.
+    """
     z = np.zeros(mcp.size)
     multipliers = []
     for k, component in enumerate(mcp.components):
-        if isinstance(component, tuple):
+        if isinstance(component, tuple) and known and mcp.names[k] in known:
+            z[k] = known[mcp.names[k]]
+        elif isinstance(component, tuple):
             multipliers.append(k)
         else:
             z[k] = float(component.value)

@@ -23,7 +23,7 @@ from . import disjunctions, homotopy, regimes, tracing
 from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 
 FEW = 3
-"""With at most so many decisions all regimes are looked for."""
+"""With at most so many decisions, less the equalities among them, all regimes are looked for."""
 
 SOME = 50
 """More combinations of whole numbers than this are first branched on together with the followers' pairs."""
@@ -124,7 +124,7 @@ def _one_by_one(problem: LeaderProblem, formulation: str | None, ties: str) -> L
 
 def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
     """The first route that proves its answer, else the best of what they found. ``formulation``: only that route."""
-    moving = int((problem.lower < problem.upper).sum())
+    moving = _freedom(problem)
     routes = {
         "regimes": lambda: _by_regimes(problem, ties),
         "tracing": lambda: tracing.solve(problem),
@@ -152,6 +152,14 @@ def _continuous(problem: LeaderProblem, formulation: str | None, ties: str) -> L
     best = min(found, key=lambda led: led.cost)
     bound = max(led.bound for led in found)
     return replace(best, bound=min(bound, best.cost))
+
+
+def _freedom(problem: LeaderProblem) -> int:
+    """How many of the leader's decisions are left open by its bounds and by equalities among them alone."""
+    moving = problem.lower < problem.upper
+    table, low, up = regimes.own_rows(problem)
+    equal = table[low == up][:, moving]
+    return int(moving.sum()) - (int(np.linalg.matrix_rank(equal)) if equal.size else 0)
 
 
 def _by_regimes(problem: LeaderProblem, ties: str) -> Led:

@@ -30,12 +30,13 @@ from .descent import BETTER, Point, meeting
 
 
 def solve_nonlinear(
-    hierarchy: Hierarchy, which: int, x: np.ndarray, starts: int = 8, seed: int = 0
+    hierarchy: Hierarchy, which: int, x: np.ndarray, starts: int = 8, seed: int = 0, relaxed: bool = True
 ) -> tuple[Led, MixedComplementarity]:
     """What leader ``which`` does best with the other leaders' decisions as in ``x``, and the followers' problem there.
 
-    x: decisions of all leaders, where the first search begins. Led.x holds the leader's own decisions, Led.z belongs to
-    the problem returned. Raises Refused (whole numbers; nothing found), SolverMissing.
+    x: decisions of all leaders, where the first search begins. relaxed: whether each start is searched by way of the
+    relaxation too, which is the slower part; else over the branches around it alone. Led.x holds the leader's own
+    decisions, Led.z belongs to the problem returned. Raises Refused (whole numbers; nothing found), SolverMissing.
     """
     began = time.perf_counter()
     player, own = hierarchy.leaders[which], hierarchy.parts[which]
@@ -47,7 +48,7 @@ def solve_nonlinear(
     if not begins:
         raise Refused(f"the followers have no answer to any of {starts} decisions of {player.name} that were tried")
     scale = programme.scale(begins)
-    points = [p for begin in begins for p in _searched(programme, begin, scale) if p is not None]
+    points = [p for begin in begins for p in _searched(programme, begin, scale, relaxed) if p is not None]
     if not points:
         raise Refused(
             f"no decision of {player.name} was found that its own constraints allow on the followers' answer, from "
@@ -90,6 +91,7 @@ def _begins(
     low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - reach, first - reach))
     up = np.where(np.isfinite(upper), upper, low + 2 * reach)
     wanted = [0.5 * (low + up), *(random.uniform(low, up) for _ in range(max(0, count - 2)))]
+    wanted = [np.clip(programme.onto_own_equalities(x), lower, upper) for x in wanted]
     for x in wanted[: count - 1]:
         z = _answer(programme.reaction(x), found[0][1] if found else None)
         if z is not None:
@@ -106,9 +108,13 @@ def _answer(reaction: MixedComplementarity, start: np.ndarray | None) -> np.ndar
     return None
 
 
-def _searched(programme: _Programme, begin: tuple[np.ndarray, np.ndarray], scale: scholtes.Scale) -> list[Point | None]:
+def _searched(
+    programme: _Programme, begin: tuple[np.ndarray, np.ndarray], scale: scholtes.Scale, relaxed: bool
+) -> list[Point | None]:
     """The local optima that a start leads to: by branches alone, and by way of the homotopy."""
     found = [_settle(programme, *begin, scale)]
+    if not relaxed:
+        return found
     y = scholtes.descend(programme, np.concatenate(begin), scale)
     if y is not None:
         x, z = y[: programme.d], y[programme.d :]
@@ -268,6 +274,17 @@ class _Programme:
     def table(self, y: np.ndarray) -> sp.csr_array:
         """Derivatives of the rows as a matrix."""
         return sp.csr_array((self.jacobian(y), self.jacobian_pattern), shape=(self.n + len(self.low), len(y)))
+
+    def onto_own_equalities(self, x: np.ndarray) -> np.ndarray:
+        """The nearest decisions at which the leader's equalities among its own decisions hold (exact if linear)."""
+        y = np.concatenate([x, np.zeros(self.n)])
+        table = self.table(y)[self.n :].toarray()
+        equal = (self.low == self.up) & ~np.any(table[:, self.d :] != 0, axis=1)
+        if not equal.any():
+            return x
+        off = self.rows(y)[self.n :][equal] - self.low[equal]
+        moved: np.ndarray = x - np.linalg.lstsq(table[equal][:, : self.d], off, rcond=None)[0]
+        return moved
 
     def sizes(self, y: np.ndarray) -> np.ndarray:
         """How large the terms of every row are at y."""

@@ -22,12 +22,14 @@ distribution network", sections 2 and 3. Where its formulas or claims had to be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, figures, structures, summary, theory
+from . import accounts, figures, strategic, strategic_theory, structures, summary, theory
 
 SHARES_SUM = 1e-9  # how far shares may be from one (a table of thirds written with twelve digits)
 
@@ -41,6 +43,20 @@ NETTED = Column(
 )
 AGGREGATORS = Column("", "number of aggregators", "A", kind=int, minimum=1, maximum=200, default=2)
 SEVERAL = Column("", "number of aggregators, the DSO's own included", "A", kind=int, minimum=2, maximum=200, default=2)
+TIMING = Column(
+    "",
+    "who moves when: N all at once, L loads first, H the peak's generation last",
+    kind=str,
+    default="N",
+    choices=("N", "L", "H"),
+)
+MIXED_TIMING = Column(
+    "",
+    "who moves when: N all at once, L the DSO first, E generators commit energy and the DSO says when",
+    kind=str,
+    default="N",
+    choices=("N", "L", "E"),
+)
 
 PARAMETERS = {
     "flexible_energy": Column("MWh", "energy that may be taken in any period", "S", minimum=0, open_minimum=True),
@@ -79,6 +95,18 @@ SHARES = Table(
     ("aggregator",),
     {
         "share": Column("1", "share of the flexible energy", "L_a", minimum=0, maximum=1, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+GENERATORS = Table(
+    "generators",
+    "generators with market power (section 4 of the paper)",
+    ("generator",),
+    {
+        "cost": Column("EUR/MWh", "marginal cost at zero output", "psi1", minimum=0),
+        "cost_slope": Column("EUR/MWh/MWh", "rise of the marginal cost", "psi2", minimum=0, default=0.0),
+        "capacity": Column("MWh", "largest output in a period", minimum=0, default=inf),
         "source": SOURCE,
     },
     optional=True,
@@ -127,6 +155,10 @@ def _structure(meaning: str, build: Any, options: dict[str, Column] | None = Non
     return Structure(meaning, build, {"netted": NETTED} if options is None else options, **more)
 
 
+def _with_generators(meaning: str, build: Any, needs: tuple[str, ...] = (), **options: Column) -> Structure:
+    return Structure(meaning, build, options, needs=("generators", *needs))
+
+
 STRUCTURES = {
     "efficient": _structure("a planner minimises system cost", structures.efficient),
     "price_taking": _structure("households and producers take clearing prices", structures.price_taking),
@@ -162,7 +194,43 @@ STRUCTURES = {
     "regulated_generator": _structure(
         "the generator/aggregator with the regulatory payment", structures.regulated_generator, {}
     ),
+    "first_best": _with_generators("a planner decides loads and all output", strategic.first_best),
+    "second_best": _with_generators("a planner decides loads, generators react", strategic.second_best),
+    "strategic_passive": _with_generators("passive households, generators compete", strategic.strategic_passive),
+    "strategic_dso": _with_generators(
+        "the DSO is the only aggregator, generators compete", strategic.strategic_dso, timing=TIMING
+    ),
+    "strategic_cournot": _with_generators(
+        "A aggregators with equal shares and generators compete",
+        strategic.strategic_cournot,
+        aggregators=AGGREGATORS,
+        timing=TIMING,
+    ),
+    "strategic_shares": _with_generators(
+        "aggregators with given shares and generators compete",
+        strategic.strategic_shares,
+        ("aggregators",),
+        timing=TIMING,
+    ),
+    "strategic_mixed": Structure(
+        "the DSO dispatches its own and its rivals' load, generators compete",
+        strategic.strategic_mixed,
+        {"timing": MIXED_TIMING},
+        needs=("generators",),
+        branches=strategic.one_block_branches,
+    ),
+    "strategic_regulated": _with_generators(
+        "a monopoly aggregator with the regulatory payment, generators compete", strategic.strategic_regulated
+    ),
+    "integrated": _with_generators("the first generator is also the only aggregator", strategic.integrated),
 }
+
+
+def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
+    """What theory says of a structure, with or without market power in generation."""
+    found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
+    return found.closed_form(data, structure, options)
+
 
 market = Market(
     name="fdr_structures",
@@ -170,11 +238,11 @@ market = Market(
     source="T. P. Tangeras (2023), Competition for flexible distribution resources in a 'smart' electricity "
     "distribution network",
     parameters=PARAMETERS,
-    tables=(DEMAND, SHARES),
+    tables=(DEMAND, SHARES, GENERATORS),
     structures=STRUCTURES,
     values=accounts.quantities,
     accounts=accounts.accounts,
-    closed_form=theory.closed_form,
+    closed_form=closed_form,
     check=check,
     summary=summary.tables,
     figures=figures.draw,

@@ -11,15 +11,23 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 
-from . import structures, threshold
+from . import structures, threshold, undetermined
+from .generation import production_cost
+from .strategic import first_best
 
 
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
     rows: list[tuple[str, str, float, str]] = []
-    for t in model.period:
+    open_loads = undetermined.ranges(model)
+    for t, (least, most) in open_loads.items():
+        rows.append(("least flexible load", f"period={t}", least, "MWh"))
+        rows.append(("most flexible load", f"period={t}", most, "MWh"))
+    for t in model.period if not open_loads else ():
         rows.append(("flexible load", f"period={t}", pyo.value(model.flexible_load[t]), "MWh"))
+    if not open_loads:
+        rows += generation(model)
     for name, load in loads(model).items():
         rows += [("flexible load", f"aggregator={name};period={t}", pyo.value(load[t]), "MWh") for t in model.period]
     for t in model.period:
@@ -30,12 +38,14 @@ def quantities(solved: Any) -> pd.DataFrame:
     rows.append(("price spread", "", pyo.value(model.price[last] - model.price[first]), "EUR/MWh"))
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    best = benchmark(_key(solved.data), model.netted)
+    strategic = model.component("generators") is not None
+    best = benchmark(_key(solved.data, strategic), model.netted)
     rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
-    rows.append(("bill", "", bill(model), "EUR"))
-    rows += [
-        ("payoff", f"player={player.name}", payoff(player), "EUR") for player in solved.solution.answer.game.players
-    ]
+    if not open_loads:
+        rows.append(("bill", "", bill(model), "EUR"))
+    rows += [("payoff", f"player={player.name}", payoff(player), "EUR") for player in players(solved.solution)]
+    if strategic:
+        return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
     if model.component("payment") is not None:
         paid = pyo.value(model.payment)
     else:  # what the regulation of Proposition 7 would pay at this structure's load
@@ -44,6 +54,23 @@ def quantities(solved: Any) -> pd.DataFrame:
     if solved.alternative.structure == "mixed_dso_dispatch":
         rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
+
+
+def generation(model: Any) -> list[tuple[str, str, float, str]]:
+    """Rows: output of every generator with market power in every period; none where there are no such generators."""
+    if model.component("generators") is None:
+        return []
+    return [
+        ("generation", f"generator={g};period={t}", pyo.value(model.generation[g, t]), "MWh")
+        for g in model.generators
+        for t in model.period
+    ]
+
+
+def players(solution: Any) -> Any:
+    """Everybody who decides, those who move first included."""
+    answer = solution.answer
+    return (answer.game if answer.leading is None else answer.leading.game).players
 
 
 def payoff(player: Any) -> float:
@@ -67,7 +94,7 @@ def bill(model: Any) -> float:
 
 def accounts(solved: Any) -> pd.DataFrame:
     """Columns party, item, value, unit. Payments (positive: received) between parties add up to zero; costs are real
-    resources.
+    resources. Where loads are not determined these are the books of one of the equilibria.
 
     Whoever buys the flexible energy pays the producers and the generator at the uniform prices; a fee between
     households and aggregators is a constant that changes nothing and is left out, except the regulated one.
@@ -81,8 +108,15 @@ def accounts(solved: Any) -> pd.DataFrame:
     for name, load in _buyers(model).items():
         rows.append((name, "payment", -sum(price[t] * pyo.value(load[t]) for t in price), "EUR"))
     rows.append(("dispatchable producers", "payment", sum(price[t] * output[t] for t in price), "EUR"))
-    rows.append(("dispatchable producers", "cost", -pyo.value(model.system_cost), "EUR"))
+    strategic = model.component("generators") is not None
+    theirs = model.producers_cost if strategic else model.system_cost
+    rows.append(("dispatchable producers", "cost", -pyo.value(theirs), "EUR"))
     rows.append(("fixed generator", "payment", sum(price[t] * fixed[t] for t in price), "EUR"))
+    for g in model.generators if strategic else ():
+        delivered = {t: pyo.value(model.generation[g, t]) for t in price}
+        real = sum(pyo.value(production_cost(model, g, delivered[t])) for t in price)
+        rows.append((f"generator {g}", "payment", sum(price[t] * delivered[t] for t in price), "EUR"))
+        rows.append((f"generator {g}", "cost", -real, "EUR"))
     if model.component("payment") is not None:
         buyer = next(iter(_buyers(model)))
         rows += [
@@ -107,21 +141,26 @@ def _buyers(model: Any) -> dict[str, Any]:
         ("generator", "generator as aggregator"),
     ):
         block = model.component(name)
-        if block is not None:
+        if block is not None and not block.is_indexed():
             return {party: block.load}
+    for g, block in model.generator.items():
+        if block.component("load") is not None:
+            return {f"generator {g} as aggregator": block.load}
     raise KeyError("no buyer of flexible energy in this model")
 
 
-def _key(data: Any) -> tuple[Any, ...]:
+def _key(data: Any, strategic: bool) -> tuple[Any, ...]:
     """The numbers that decide the efficient cost, hashable, with the data itself alongside for building."""
-    return _Hashed(tuple(sorted(data.parameters.items())), tuple(data.tables["demand"]["load"].items()), data)  # type: ignore[return-value]
+    tables = ["demand", "generators"] if strategic else ["demand"]
+    numbers = tuple(tuple(data.tables[name].select_dtypes("number").itertuples(name=None)) for name in tables)
+    return _Hashed(tuple(sorted(data.parameters.items())), numbers, data)  # type: ignore[return-value]
 
 
 class _Hashed(tuple):
-    """(parameters, demand, data) compared by the first two, so that the benchmark is solved once per case."""
+    """(parameters, tables, data) compared by the first two, so that the benchmark is solved once per case."""
 
-    def __new__(cls, parameters: Any, demand: Any, data: Any) -> _Hashed:
-        item = super().__new__(cls, (parameters, demand))
+    def __new__(cls, parameters: Any, tables: Any, data: Any) -> _Hashed:
+        item = super().__new__(cls, (parameters, tables))
         item.data = data  # type: ignore[attr-defined]
         return item
 
@@ -138,7 +177,8 @@ class Benchmark:
 def benchmark(key: Any, netted: bool) -> Benchmark:
     """The efficient plan on the same residual demand, solved and certified. Raises RuntimeError where it is not
     certified."""
-    model = structures.efficient(key.data, "yes" if netted else "no")
+    strategic = len(key[1]) > 1  # the table of generators is there: their output is the planner's to decide, too
+    model = first_best(key.data) if strategic else structures.efficient(key.data, "yes" if netted else "no")
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"the efficient benchmark is not certified: {solution.certificate.scope}")

@@ -61,6 +61,7 @@ def draw(solved: Sequence[Any]) -> Mapping[str, Figure]:
     """The figures that the alternatives of a case make sensible, by name. Nothing is drawn through pyplot."""
     import matplotlib
 
+    solved = [one for one in solved if one.model.component("generators") is None]
     if not solved or any(len(one.model.period) != 2 for one in solved):
         return {}
     have = {one.alternative.structure for one in solved}

@@ -235,26 +235,34 @@ def _regulate(model: pyo.ConcreteModel, own_sale: Any, name: str) -> pyo.Concret
     cost](s*): the aggregator is paid its market power back and so bears the system cost. With a generator's own
     output y, loads are net of y.
     """
-    model.regulator = pyo.Block()
-    buyer(model, model.regulator, model.flexible_energy)
-    plan = model.regulator.load
-    model.planned_output = pyo.Expression(model.period, rule=lambda m, t: m.residual_demand[t] + plan[t])
+    block, model.regulator = pyo.Block(), pyo.Block()
+    model.add_component(name, block)
+    for one in (model.regulator, block):
+        buyer(model, one, model.flexible_energy)
+    supply_at(model, lambda t: block.load[t])
+    regulate(model, lambda t: model.residual_demand[t], model.system_cost, name, own_sale)
+    return model
+
+
+def regulate(
+    model: pyo.ConcreteModel, demand: Any, producers_cost: Any, name: str = "aggregator", own_sale: Any = 0.0
+) -> None:
+    """Plan, payment, fee and the Objectives of the Block ``regulator`` and of the aggregator's Block ``name``.
+
+    ``demand(t)``: what the price-taking producers deliver beside the aggregator's load; ``producers_cost``: their cost.
+    """
+    plan, block = model.regulator.load, model.component(name)
+    model.planned_output = pyo.Expression(model.period, rule=lambda m, t: demand(t) + plan[t])
     model.planned_price = pyo.Expression(model.period, rule=lambda m, t: inverse_supply(m, m.planned_output[t]))
     model.planned_cost = pyo.Expression(expr=sum(cost(model, model.planned_output[t]) for t in model.period))
     model.regulator.minimise_cost = pyo.Objective(expr=model.planned_cost)
-
-    block = pyo.Block()
-    model.add_component(name, block)
-    buyer(model, block, model.flexible_energy)
-    supply_at(model, lambda t: block.load[t])
     block.bill = pyo.Expression(expr=sum(model.price[t] * (block.load[t] - own_sale) for t in model.period))
     model.planned_bill = pyo.Expression(expr=sum(model.planned_price[t] * (plan[t] - own_sale) for t in model.period))
-    model.payment = pyo.Expression(expr=(block.bill - model.system_cost) - (model.planned_bill - model.planned_cost))
+    model.payment = pyo.Expression(expr=(block.bill - producers_cost) - (model.planned_bill - model.planned_cost))
     model.fee = pyo.Expression(
         expr=sum(model.planned_price[t] for t in model.period) * model.flexible_energy / len(model.period)
     )
     block.maximise_profit = pyo.Objective(expr=model.fee - block.bill + model.payment, sense=pyo.maximize)
-    return model
 
 
 def regulated(data: Any, netted: str = "no") -> pyo.ConcreteModel:

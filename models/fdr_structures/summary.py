@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from . import theory
+
+DEMANDS = ("gross", "net of generator", "gross, generators with market power")
 
 TIE = 1e-9  # relative difference of costs below which structures are called equal
 
@@ -27,10 +30,10 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     rows = []
     for one in solved:
         first, last = one.model.period.first(), one.model.period.last()
-        load = one.value("flexible load", f"period={first}")
-        theirs = theory.closed_form(one.data, one.alternative.structure, one.alternative.options)
+        load = off_peak(one)
+        theirs = one.data.market.closed_form(one.data, one.alternative.structure, one.alternative.options)
         theirs = theirs[(theirs["quantity"] == "flexible load") & (theirs["index"] == f"period={first}")]["value"]
-        expected = float(theirs.iloc[0]) if len(theirs) else float("nan")
+        expected = float(theirs.iloc[0]) if len(theirs) and not np.isnan(load) else np.nan
         rows.append(
             {
                 "alternative": one.alternative.name,
@@ -46,11 +49,24 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def off_peak(one: Any) -> float:
+    """Flexible load in the first period, MWh; NaN where the equilibrium does not determine it."""
+    reported = one.values[one.values["quantity"] == "flexible load"].set_index("index")["value"]
+    return float(reported.get(f"period={one.model.period.first()}", np.nan))
+
+
+def seen(one: Any) -> str:
+    """Which of DEMANDS the price-taking producers face in an alternative: costs compare within each only."""
+    if one.model.component("generators") is not None:
+        return DEMANDS[2]
+    return DEMANDS[1] if one.model.netted else DEMANDS[0]
+
+
 def ranking(solved: Sequence[Any]) -> pd.DataFrame:
-    """Alternatives by system cost, cheapest first, on each residual demand; equal costs share a rank."""
+    """Alternatives by system cost, cheapest first, among those that compare; equal costs share a rank."""
     rows = []
-    for netted in (False, True):
-        group = sorted((one for one in solved if one.model.netted == netted), key=lambda one: one.value("system cost"))
+    for demand in DEMANDS:
+        group = sorted((one for one in solved if seen(one) == demand), key=lambda one: one.value("system cost"))
         rank, last = 0, None
         for place, one in enumerate(group, 1):
             cost = one.value("system cost")
@@ -58,10 +74,10 @@ def ranking(solved: Sequence[Any]) -> pd.DataFrame:
                 rank, last = place, cost
             rows.append(
                 {
-                    "demand": "net of generator" if netted else "gross",
+                    "demand": demand,
                     "rank": rank,
                     "alternative": one.alternative.name,
-                    "off-peak load [MWh]": one.value("flexible load", f"period={one.model.period.first()}"),
+                    "off-peak load [MWh]": off_peak(one),
                     "system cost [EUR]": cost,
                 }
             )

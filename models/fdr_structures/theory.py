@@ -40,6 +40,10 @@ class Supply:
         """P'(q), EUR/MWh per MWh."""
         return self.b * (2 + self.sigma) * (1 + self.sigma) * q**self.sigma
 
+    def bend(self, q: float) -> float:
+        """P''(q), EUR/MWh per MWh^2; zero for linear supply."""
+        return self.b * (2 + self.sigma) * (1 + self.sigma) * self.sigma * q ** (self.sigma - 1) if self.sigma else 0.0
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -16,7 +16,7 @@ from equilibrium.results import Results
 from equilibrium.run import run_case
 
 DATA = Path(__file__).parents[2] / "data" / "fdr_structures"
-CASES = sorted(path.parent.name for path in DATA.glob("*/case.toml"))
+CASES = sorted(path.parent.name for path in DATA.glob("*/case.toml") if not (path.parent / "generators.csv").exists())
 
 # Every row of the reference table for price-taking generation (its battery rows are another market).
 REFERENCE_ROWS = {

@@ -23,7 +23,8 @@ DATA = ROOT / "data" / "fdr_structures"
 LINEAR = ["stockholm", "stockholm_tight", "textbook_s1", "textbook_s2", "textbook_s3"]
 CURVED = ["textbook_s4", "textbook_s5", "textbook_s6"]
 OPTIONS = {"cournot": {"aggregators": 3}, "mixed_own_dispatch": {"aggregators": 3}}
-PLAYERS = [name for name in market.structures if name not in ("passive", "price_taking", "mixed_dso_dispatch")]
+PRICE_TAKING = [name for name, one in market.structures.items() if "generators" not in one.needs]
+PLAYERS = [name for name in PRICE_TAKING if name not in ("passive", "price_taking", "mixed_dso_dispatch")]
 
 ROUTES = {
     ("potential", None): {*PLAYERS, "price_taking"},

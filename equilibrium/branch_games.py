@@ -1,0 +1,195 @@
+"""A player that is not concave beside others who move at the same time.
+
+Each branch of that player (see ``branches``) makes a game in which everybody is concave. Every equilibrium of the whole
+game is an equilibrium of one of these, and one of these is an equilibrium of the whole if no other branch pays the
+player more, the others staying where they are. So all are played and held against every other branch. Where each has
+one equilibrium only and the player leaves all of them, there is none: a proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyomo.environ as pyo
+
+from .boxes import player_box
+from .branches import Branch, Candidate
+from .certificate import Certificate
+from .convexity import prove
+from .deviation import payoff_at, respond
+from .errors import Infeasible, Refused
+from .mcp import DECISION, MixedComplementarity
+from .players import Game, Player, find_game
+from .tolerances import REGRET
+from .uniqueness import NOT_PROVED, Uniqueness
+
+
+@dataclass(frozen=True)
+class Played:
+    """The game of one branch: the values of all Vars and of multipliers by row, whether it has no other equilibrium,
+    what each branch would give the player there (best first), and what it gains by leaving."""
+
+    branch: str
+    values: Mapping[str, float]
+    multipliers: Mapping[str, float]
+    unique: bool
+    candidates: tuple[Candidate, ...]
+    gain: float
+
+    @property
+    def stays(self) -> bool:
+        """Whether no other branch pays more."""
+        return self.gain <= REGRET * max(abs(self.candidates[0].payoff), 1e-300)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What ``solve`` gives for the game of a branch, its values written into the model."""
+
+    certificate: Certificate
+    mcp: MixedComplementarity
+    z: np.ndarray
+    seconds: float
+
+
+def decider(game: Game, branches: Sequence[Branch]) -> Player:
+    """Whose branches these are. Raises Refused unless all their Vars belong to one player."""
+    owners = {game.owner.get(variable, -1) for branch in branches for variable, _ in branch.held}
+    if len(owners) != 1 or owners == {-1}:
+        raise Refused("the branches hold Vars of several players, or of none; they are for one player")
+    return game.players[owners.pop()]
+
+
+def play(
+    game: Game,
+    branches: Sequence[Branch],
+    solve: Callable[[Game], Solved],
+    derive: Callable[[Game], MixedComplementarity],
+) -> list[Played]:
+    """The game of every branch on which something is feasible. The model is left with the Vars free. Raises Refused
+    where one is not solved to a certified equilibrium, Infeasible where none is feasible."""
+    player = decider(game, branches)
+    found: list[tuple[Branch, Solved, dict[str, float]]] = []
+    variables = [v for v in game.model.component_data_objects(pyo.Var) if not v.fixed]
+    for branch in branches:
+        try:
+            with _held(branch):
+                solved = solve(find_game(game.model))
+        except Infeasible:
+            continue
+        if not solved.certificate.ok:
+            raise Refused(f"the game of the branch '{branch.name}' was not solved: {solved.certificate.scope}")
+        found.append((branch, solved, {v.name: float(v.value) for v in variables}))
+    if not found:
+        raise Infeasible(f"no branch has an answer: {', '.join(branch.name for branch in branches)}")
+    conditions: dict[str, MixedComplementarity] = {}
+    played = []
+    for branch, solved, values in found:
+        for variable in variables:
+            variable.set_value(values[variable.name], skip_validation=True)
+        replies: list[Candidate | None] = []
+        for other, theirs, _ in found:
+            if other is branch:
+                replies.append(_own(player, branch, solved))
+                continue
+            with _held(other):
+                if other.name not in conditions:
+                    conditions[other.name] = derive(find_game(game.model))
+                replies.append(_reply(player, other, conditions[other.name], theirs.seconds))
+            for variable in player.decisions:
+                variable.set_value(values[variable.name], skip_validation=True)
+        known = [reply for reply in replies if reply is not None]
+        known.sort(key=lambda c: player.sign * c.payoff)
+        here = next(c for c in known if c.branch == branch.name)
+        played.append(
+            Played(
+                branch.name,
+                values,
+                {
+                    name: float(value)
+                    for name, value, part in zip(solved.mcp.names, solved.z, solved.mcp.components, strict=True)
+                    if isinstance(part, tuple)
+                },
+                solved.certificate.uniqueness.decisions == "unique",
+                tuple(known),
+                player.sign * (here.payoff - known[0].payoff),
+            )
+        )
+    return played
+
+
+def told(player: Player, played: Sequence[Played]) -> Uniqueness:
+    """What the games of the branches say on other equilibria."""
+    staying = [one for one in played if one.stays]
+    if len(staying) > 1:
+        names = ", ".join(one.branch for one in staying)
+        return Uniqueness("not unique", NOT_PROVED, f"equilibria on {len(staying)} branches of {player.name}: {names}")
+    if not staying:
+        reason = f"{player.name} would leave the equilibrium found on each branch; others there are not ruled out"
+        return Uniqueness(NOT_PROVED, NOT_PROVED, reason)
+    if all(one.unique for one in played):
+        left = [f"'{one.branch}' (gain {one.gain:.3g})" for one in played if not one.stays]
+        reason = f"each branch's game has one equilibrium; {player.name} would leave {' and '.join(left) or 'none'}"
+        return Uniqueness("unique", "unique", reason)
+    return Uniqueness(NOT_PROVED, NOT_PROVED, "a branch's game may have other equilibria")
+
+
+def nothing(player: Player, played: Sequence[Played]) -> str:
+    """The proof that there is no equilibrium, in words; empty where there is one or it is no proof."""
+    if any(one.stays for one in played) or not all(one.unique for one in played):
+        return ""
+    left = [f"from '{p.branch}' to '{p.candidates[0].branch}', gain {p.gain:.9g}" for p in played]
+    return (
+        f"proved: no equilibrium; on each of {len(played)} branches of {player.name} the game has one equilibrium, and "
+        f"{player.name} would deviate: {'; '.join(left)}"
+    )
+
+
+@contextmanager
+def _held(branch: Branch) -> Iterator[None]:
+    """The Vars of a branch at its values, free again afterwards."""
+    try:
+        for variable, value in branch.held:
+            variable.fix(value)
+        yield
+    finally:
+        for variable, _ in branch.held:
+            variable.unfix()
+
+
+def _own(player: Player, branch: Branch, solved: Solved) -> Candidate:
+    """The player's part of the branch's own equilibrium."""
+    proof = next((c.proof for c in solved.certificate.checks if c.name == player.name), "")
+    return Candidate(
+        branch.name,
+        float(pyo.value(player.objective.expr)),
+        {v.name: float(v.value) for v in player.decisions},
+        proof or "certified locally",
+        solved.certificate.uniqueness.decisions == "unique",
+        solved.seconds,
+    )
+
+
+def _reply(player: Player, branch: Branch, mcp: MixedComplementarity, seconds: float) -> Candidate | None:
+    """The player's best reply on another branch to where the others are now; None where there is none."""
+    z = np.array([0.0 if isinstance(part, tuple) else float(part.value) for part in mcp.components])
+    index = next(k for k, one in enumerate(find_game(player.block.model()).players) if one.name == player.name)
+    columns = np.flatnonzero(mcp.player == index)
+    held = {id(variable) for variable, _ in branch.held}
+    moving = [v for v in player.decisions if id(v) not in held]
+    lone = replace(player, decisions=tuple(moving))
+    decisions = mcp.kind[columns] == DECISION
+    found = respond(mcp.part(columns, z), z[columns], lambda x: payoff_at(lone, x[decisions], (), feasible=True))
+    if found is None:
+        return None
+    best, proof = found
+    for variable, value in zip(moving, best[decisions], strict=True):
+        variable.set_value(float(value), skip_validation=True)
+    proof = proof or prove(lone, player_box(lone))
+    values = {v.name: float(v.value) for v in player.decisions}
+    return Candidate(
+        branch.name, float(pyo.value(player.objective.expr)), values, proof or "stationary", proof is not None, seconds
+    )

@@ -1,0 +1,279 @@
+"""Structures with market power in generation (section 4 of the paper), one function each, plain Pyomo models.
+
+The order of moves is not stated in the paper; ``timing`` says how it is read.
+
+* N (Nash): loads and generators' outputs are decided at once, each given the others.
+* L (leaders): whoever decides loads moves first and sees the generators react.
+* H (closed loop, two periods): loads and first-period outputs are decided at once, second-period outputs after the
+  loads are seen. Given for completeness: the load off-peak may fall below the passive one.
+
+Everything else is as in ``structures``: x_t inflexible demand, S flexible energy, P the inverse supply of the
+price-taking producers, q_t = x_t + load_t - generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyomo.environ as pyo
+
+from equilibrium.branches import Branch
+from equilibrium.errors import Refused
+
+from . import generation, structures
+from .structures import bill, buyer, regulate, setting
+
+NASH, LEADERS, HOURLY, ENERGY = "N", "L", "H", "E"
+
+
+def _setting(data: Any) -> pyo.ConcreteModel:
+    model = setting(data)
+    generation.plants(model, data)
+    return model
+
+
+def _generators(model: pyo.ConcreteModel, timing: str) -> None:
+    """A Block for every generator; in reading H a second one, ``generator_later``, for the last period."""
+    now = list(model.period)
+    if timing == HOURLY:
+        if len(now) != 2:
+            raise Refused(f"the closed-loop reading H is for two periods, and the case has {len(now)}")
+        model.generator_later = pyo.Block(model.generators)
+        for g in model.generators:
+            generation.plant(model, model.generator_later[g], g, now[1:])
+        now = now[:1]
+    model.generator = pyo.Block(model.generators)
+    for g in model.generators:
+        generation.plant(model, model.generator[g], g, now)
+
+
+def _blocks(model: pyo.ConcreteModel) -> list[Any]:
+    """The generators' Blocks, those of the last period apart."""
+    found = list(model.generator.values())
+    return found + (list(model.generator_later.values()) if model.component("generator_later") else [])
+
+
+def _output(model: pyo.ConcreteModel, g: Any, t: Any) -> Any:
+    block = model.generator[g]
+    return block.generation[t] if t in block.generation else model.generator_later[g].generation[t]
+
+
+def _supply(model: pyo.ConcreteModel, flexible_load: Callable[[Any], Any]) -> None:
+    generation.supply_beside(
+        model,
+        flexible_load,
+        lambda g, t: _output(model, g, t),
+        sum(block.generation_cost for block in _blocks(model)),
+    )
+
+
+def _order(model: pyo.ConcreteModel, timing: str, deciders: list[Any]) -> pyo.ConcreteModel:
+    """Generators compete; Suffix ``stage`` where somebody moves first."""
+    for block in _blocks(model):
+        generation.compete(model, block)
+    if timing in (LEADERS, HOURLY):
+        model.stage = pyo.Suffix(direction=pyo.Suffix.LOCAL)
+        for block in deciders:
+            model.stage[block] = 1
+        for block in _blocks(model):
+            model.stage[block] = 2
+    if timing == HOURLY:
+        for block in model.generator.values():
+            model.stage[block] = 1
+    return model
+
+
+def first_best(data: Any) -> pyo.ConcreteModel:
+    """A planner decides loads and all output: min sum_t C(q_t) + Psi(y_t)."""
+    model = _setting(data)
+    model.planner = pyo.Block()
+    buyer(model, model.planner, model.flexible_energy)
+    model.planner.plant = pyo.Block(model.generators)
+    for g in model.generators:
+        generation.plant(model, model.planner.plant[g], g)
+    generation.supply_beside(
+        model,
+        lambda t: model.planner.load[t],
+        lambda g, t: model.planner.plant[g].generation[t],
+        sum(model.planner.plant[g].generation_cost for g in model.generators),
+    )
+    generation.sells_no_more_than_used(model, model.planner)
+    model.planner.minimise_cost = pyo.Objective(expr=model.system_cost)
+    return model
+
+
+def second_best(data: Any) -> pyo.ConcreteModel:
+    """A planner decides loads and sees the generators react: min over loads of system cost at their replies."""
+    model = _setting(data)
+    model.planner = pyo.Block()
+    buyer(model, model.planner, model.flexible_energy)
+    _generators(model, LEADERS)
+    _supply(model, lambda t: model.planner.load[t])
+    model.planner.minimise_cost = pyo.Objective(expr=model.system_cost)
+    return _order(model, LEADERS, [model.planner])
+
+
+def strategic_passive(data: Any) -> pyo.ConcreteModel:
+    """Households spread their energy evenly, a rule; generators compete over what that leaves."""
+    model = _setting(data)
+    model.households = pyo.Block()
+    model.households.load = pyo.Var(model.period)
+    model.households.even = pyo.Constraint(
+        model.period, rule=lambda b, t: b.load[t] == model.flexible_energy / len(model.period)
+    )
+    _generators(model, NASH)
+    _supply(model, lambda t: model.households.load[t])
+    return _order(model, NASH, [])
+
+
+def strategic_dso(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
+    """The DSO is the only aggregator, generators have market power."""
+    model = _setting(data)
+    model.dso = pyo.Block()
+    buyer(model, model.dso, model.flexible_energy)
+    _generators(model, timing)
+    _supply(model, lambda t: model.dso.load[t])
+    model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
+    return _order(model, timing, [model.dso])
+
+
+def _aggregators(model: pyo.ConcreteModel, energy: dict[Any, Any], timing: str) -> pyo.ConcreteModel:
+    """Independent aggregators with their energies, each minimising its own bill, and the generators."""
+    model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
+    model.aggregator = pyo.Block(model.aggregators)
+    for name in model.aggregators:
+        buyer(model, model.aggregator[name], energy[name])
+    _generators(model, timing)
+    _supply(model, lambda t: sum(model.aggregator[name].load[t] for name in model.aggregators))
+    for block in model.aggregator.values():
+        block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
+    return _order(model, timing, list(model.aggregator.values()))
+
+
+def strategic_cournot(data: Any, aggregators: int = 2, timing: str = NASH) -> pyo.ConcreteModel:
+    """A aggregators with equal shares, and generators with market power."""
+    model = _setting(data)
+    return _aggregators(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}, timing)
+
+
+def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
+    """Aggregators with the shares of table ``aggregators``, and generators with market power."""
+    model = _setting(data)
+    model.share = data.param("aggregators", "share")
+    return _aggregators(
+        model, {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}, timing
+    )
+
+
+def integrated(data: Any) -> pyo.ConcreteModel:
+    """The first generator is also the only aggregator: max sum_t P(q_t)(y_t - load_t) - Psi(y_t) over both at once.
+
+    Other generators of the table, if any, move at the same time.
+    """
+    model = _setting(data)
+    _generators(model, NASH)
+    owner, *others = model.generator.values()
+    buyer(model, owner, model.flexible_energy)
+    _supply(model, lambda t: owner.load[t])
+    generation.sells_no_more_than_used(model, owner)
+    owner.net_sale = pyo.Expression(model.period, rule=lambda b, t: b.generation[t] - b.load[t])
+    owner.maximise_profit = pyo.Objective(
+        expr=sum(model.price[t] * owner.net_sale[t] for t in model.period) - owner.generation_cost, sense=pyo.maximize
+    )
+    for block in others:
+        generation.compete(model, block)
+    return model
+
+
+def strategic_regulated(data: Any) -> pyo.ConcreteModel:
+    """A monopoly aggregator that is paid back its market power, given the generators' outputs (Proposition 7).
+
+    The payment is the integral of P'(q2)(S - u) - P'(q1) u from its load to the planned one with q_i = x_i + u_i - y_i,
+    so the aggregator bears the cost of the price-taking producers. The plan evens prices out as far as can be; since
+    these producers deliver more where demand is higher, that is the second-best plan.
+    """
+    model = _setting(data)
+    model.aggregator, model.regulator = pyo.Block(), pyo.Block()
+    for block in (model.aggregator, model.regulator):
+        buyer(model, block, model.flexible_energy)
+    _generators(model, NASH)
+    _supply(model, lambda t: model.aggregator.load[t])
+    regulate(
+        model,
+        lambda t: model.residual_demand[t] - sum(model.generation[g, t] for g in model.generators),
+        model.producers_cost,
+    )
+    return _order(model, NASH, [])
+
+
+def strategic_mixed(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
+    """The DSO owns share L and dispatches its own load d and its rivals' load r; generators have market power.
+
+    timing: N, the DSO and the generators decide at once; L, the DSO moves first; E, the generators decide their total
+    energy and the DSO, which dispatches them too, what share of it is delivered in each period.
+    """
+    model = _setting(data)
+    model.dso_share = data.param("parameters", "dso_share")
+    model.dso = pyo.Block()
+    buyer(model, model.dso, model.dso_share * model.flexible_energy)
+    model.dso.rivals = pyo.Block()
+    buyer(model, model.dso.rivals, (1 - model.dso_share) * model.flexible_energy)
+    if timing == ENERGY:
+        _dispatched_generators(model)
+    else:
+        _generators(model, timing)
+    _supply(model, lambda t: model.dso.load[t] + model.dso.rivals.load[t])
+    model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
+    if timing == ENERGY:
+        for block in model.generator.values():
+            generation.earn(model, block)
+        return model
+    return _order(model, timing, [model.dso])
+
+
+def _dispatched_generators(model: pyo.ConcreteModel) -> None:
+    """Generators that decide their energy over both periods; the DSO decides the share delivered in each.
+
+    The DSO decides shares, not amounts: more energy then goes where the generator's energy goes already. Nobody may
+    commit more than its part of the smallest demand, so that all of it can be delivered in any one period.
+    """
+    if len(model.period) != 2:
+        raise Refused(
+            f"reading E, in which generators commit energy, is for two periods; the case has {len(model.period)}"
+        )
+    model.dso.delivery = pyo.Block(model.generators)
+    model.generator = pyo.Block(model.generators)
+    for g in model.generators:
+        shares, block = model.dso.delivery[g], model.generator[g]
+        shares.share = pyo.Var(model.period, within=pyo.NonNegativeReals)
+        shares.all = pyo.Constraint(expr=sum(shares.share[t] for t in model.period) == 1)
+        block.energy = pyo.Var(bounds=(0, model.generation_capacity[g]))
+        block.deliverable = pyo.Constraint(
+            model.period, rule=lambda b, t: b.energy <= model.residual_demand[t] / len(model.generators)
+        )
+        block.generation = pyo.Expression(model.period, rule=lambda b, t, s=shares: s.share[t] * b.energy)
+        block.generation_cost = pyo.Expression(
+            expr=sum(generation.production_cost(model, g, block.generation[t]) for t in model.period)
+        )
+
+
+def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
+    """All of the rivals' energy in one period and, where the DSO dispatches them, each generator's in another.
+
+    The proof of ``structures.one_block_branches`` holds for any given outputs of the generators, which only shift the
+    demands. In reading E only the rivals' load less the generators' output enters the DSO's bill, one block of energy
+    R + sum ybar whose extremes are: rivals in one period, generators in the other. All of it can be delivered in any
+    period, so q_t >= 0 cuts no extreme off.
+    """
+    plain = structures.one_block_branches(model)
+    if model.dso.component("delivery") is None:
+        return plain
+    deliveries = list(model.dso.delivery.values())
+    found = []
+    for branch, t in zip(plain, model.period, strict=True):
+        for u in model.period:
+            if u != t:
+                held = [(one.share[v], float(u == v)) for one in deliveries for v in model.period]
+                found.append(Branch(f"{branch.name}, generators in {u}", [*branch.held, *held]))
+    return found

@@ -1,0 +1,221 @@
+"""What theory says of the structures with one strategic generator: it validates, it is never used to find anything.
+
+Two periods with demands x1 < x2, flexible energy S, s = load off-peak, D = x2 - x1. The generator's reply to total
+demand X is Y(X), the price-taking producers deliver Q(X) = X - Y(X). Each structure is one condition in one unknown
+whose root is bracketed; A.9 and A.10 of the derivation in ``docs/markets/fdr_structures.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .theory import CONDITION, Setting, root, setting
+
+
+@dataclass(frozen=True)
+class Strategic:
+    """A two-period setting and the generator's marginal cost psi1 + psi2 y."""
+
+    m: Setting
+    psi1: float
+    psi2: float
+
+    def marginal(self, y: float) -> float:
+        """Psi'(y), EUR/MWh."""
+        return self.psi1 + self.psi2 * y
+
+    def reply(self, X: float, own_load: float = 0.0) -> float:
+        """Y(X): what the generator delivers at total demand X, MWh; ``own_load``: what it buys itself of that."""
+        P, dP = self.m.supply.price, self.m.supply.slope
+        return root(lambda y: P(X - y) - dP(X - y) * (y - own_load) - self.marginal(y), 0.0, X)
+
+    def pass_through(self, X: float) -> float:
+        """Q'(X): what of one more unit of demand the price-taking producers deliver."""
+        Y = self.reply(X)
+        if Y <= 0:
+            return 1.0
+        bend = self.m.supply.bend(X - Y) * Y
+        slope = self.m.supply.slope(X - Y)
+        return 1 - (slope - bend) / (2 * slope - bend + self.psi2)
+
+    def demands(self, s: float) -> tuple[float, float]:
+        """Total demands at load s off-peak."""
+        return self.m.x1 + s, self.m.x2 + self.m.S - s
+
+    def at(self, s: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The generator's replies and the others' outputs at load s off-peak."""
+        X = self.demands(s)
+        Y = (self.reply(X[0]), self.reply(X[1]))
+        return Y, (X[0] - Y[0], X[1] - Y[1])
+
+    def cost(self, q: tuple[float, float], y: tuple[float, float]) -> float:
+        """System cost, EUR."""
+        return sum(self.m.supply.cost(v) for v in q) + sum(self.psi1 * v + self.psi2 * v**2 / 2 for v in y)
+
+
+def slopes(g: Strategic, s: float, timing: str) -> tuple[float, float]:
+    """How much one more unit moves each price in the eyes of an aggregator: P', or P'Q' where the generator reacts."""
+    X, (_, q) = g.demands(s), g.at(s)
+    seen = {"N": (False, False), "L": (True, True), "H": (False, True)}[timing]
+    first, second = (g.m.supply.slope(q[k]) * (g.pass_through(X[k]) if seen[k] else 1.0) for k in range(2))
+    return first, second
+
+
+def gap(g: Strategic, s: float) -> float:
+    """p2 - p1 where the generator replies."""
+    _, q = g.at(s)
+    return g.m.supply.price(q[1]) - g.m.supply.price(q[0])
+
+
+def cournot(g: Strategic, A: float, timing: str) -> float:
+    """A equal aggregators: p2 - p1 - (P1' s - P2'(S - s))/A = 0 with slopes as the timing says."""
+
+    def condition(s: float) -> float:
+        d1, d2 = slopes(g, s, timing)
+        return gap(g, s) - (d1 * s - d2 * (g.m.S - s)) / A
+
+    return root(condition, 0.0, g.m.S)
+
+
+def with_shares(g: Strategic, shares: Mapping[str, float], timing: str) -> dict[str, float]:
+    """Arbitrary shares: s_a = clip([p2 - p1 + P2' L_a S]/(P1' + P2'), 0, L_a S) at the total that they add up to."""
+    S = g.m.S
+
+    def responses(s: float) -> dict[str, float]:
+        d1, d2 = slopes(g, s, timing)
+        return {a: float(np.clip((gap(g, s) + d2 * L * S) / (d1 + d2), 0.0, L * S)) for a, L in shares.items()}
+
+    return responses(root(lambda s: sum(responses(s).values()) - s, 0.0, S))
+
+
+def mixed(g: Strategic, timing: str) -> float:
+    """The DSO's own load, rivals all in the peak: p2 - p1 - P1' d + P2'(T - d) = 0, capped at T = L S."""
+    T = g.m.L * g.m.S
+
+    def condition(d: float) -> float:
+        d1, d2 = slopes(g, d, timing)
+        return gap(g, d) - d1 * d + d2 * (T - d)
+
+    return root(condition, 0.0, T)
+
+
+def committed(g: Strategic) -> tuple[float, float]:
+    """(d, ybar) of reading E: the generator's energy all off-peak, rivals all in the peak."""
+    m, P, dP = g.m, g.m.supply.price, g.m.supply.slope
+    T = m.L * m.S
+
+    def load(ybar: float) -> float:
+        def condition(d: float) -> float:
+            q1, q2 = m.x1 - ybar + d, m.x2 + m.S - d
+            return P(q2) - P(q1) - dP(q1) * d + dP(q2) * (T - d)
+
+        return root(condition, max(0.0, ybar - m.x1), T)
+
+    def reply(ybar: float) -> float:
+        q1 = m.x1 - ybar + load(ybar)
+        return P(q1) - dP(q1) * ybar - g.marginal(ybar)
+
+    ybar = root(reply, 0.0, m.x1)
+    return load(ybar), ybar
+
+
+def integrated(g: Strategic) -> tuple[float, float]:
+    """(lowest, highest) load off-peak of the generator that is also the only aggregator: one value if psi2 > 0.
+
+    With z_i = y_i - s_i prices depend on z alone, and s minimises Psi(z1 + s) + Psi(z2 + S - s).
+    """
+    S = g.m.S
+    if g.psi2 > 0:
+        s = root(lambda v: g.reply(g.m.x2 + S - v, S - v) - g.reply(g.m.x1 + v, v), 0.0, S)
+        return s, s
+    z1 = _net_sale(g, g.m.x1)
+    z2 = _net_sale(g, g.m.x2)
+    return max(0.0, -z1), min(S, S + z2)
+
+
+def _net_sale(g: Strategic, x: float) -> float:
+    """z with P(x - z) - P'(x - z) z = psi1, the cost being linear; it may be negative."""
+    P, dP = g.m.supply.price, g.m.supply.slope
+    return root(lambda z: P(x - z) - dP(x - z) * z - g.psi1, -g.m.S, x)
+
+
+def first_best(g: Strategic, s: float) -> tuple[float, float]:
+    """Outputs at which P(q_i) = Psi'(y_i), given loads."""
+    P = g.m.supply.price
+    first, second = (root(lambda y, X=X: P(X - y) - g.marginal(y), 0.0, X) for X in g.demands(s))
+    return first, second
+
+
+def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity."""
+    empty = pd.DataFrame(columns=["quantity", "index", "value", "rule"])
+    table = data.tables["generators"]
+    periods = list(data.tables["demand"].index)
+    if len(periods) != 2 or len(table) != 1 or np.isfinite(table["capacity"].iloc[0]):
+        return empty
+    g = Strategic(setting(data, False), float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
+    found = _outcome(g, data, structure, options)
+    if found is None:
+        return empty
+    s, y, individual = found
+    q = tuple(X - v for X, v in zip(g.demands(s), y, strict=True))
+    rows = [("system cost", "", g.cost((q[0], q[1]), y))]
+    rows += [("price", f"period={t}", g.m.supply.price(v)) for t, v in zip(periods, q, strict=True)]
+    if g.psi2 == 0 and structure == "integrated":
+        least, most = integrated(g)
+        ends = ((least, most), (g.m.S - most, g.m.S - least))
+        for t, (low, high) in zip(periods, ends, strict=True):
+            rows += [("least flexible load", f"period={t}", low), ("most flexible load", f"period={t}", high)]
+    loads = (s, g.m.S - s)
+    rows += [("flexible load", f"period={t}", v) for t, v in zip(periods, loads, strict=True)]
+    name = table.index[0]
+    rows += [("generation", f"generator={name};period={t}", v) for t, v in zip(periods, y, strict=True)]
+    rows += [("flexible load", f"aggregator={a};period={periods[0]}", value) for a, value in individual.items()]
+    frame = pd.DataFrame(rows, columns=["quantity", "index", "value"])
+    return frame.assign(rule=CONDITION)
+
+
+def _outcome(
+    g: Strategic, data: Any, structure: str, options: Mapping[str, Any]
+) -> tuple[float, tuple[float, float], dict[str, float]] | None:
+    """(load off-peak, the generator's outputs, loads by aggregator), or None where there is no condition."""
+    timing = str(options.get("timing", "N"))
+    best = min(g.m.S, (g.m.S + g.m.D) / 2)
+    individual: dict[str, float] = {}
+    match structure:
+        case "first_best":
+            return best, first_best(g, best), {}
+        case "second_best" | "strategic_regulated":
+            s = best
+        case "strategic_passive":
+            s = g.m.S / 2
+        case "strategic_dso":
+            s = cournot(g, 1, timing)
+        case "strategic_cournot":
+            A = int(options.get("aggregators", 2))
+            s = cournot(g, A, timing)
+            individual = {str(k + 1): s / A for k in range(A)}
+        case "strategic_shares":
+            shares = {str(a): float(v) for a, v in data.tables["aggregators"]["share"].items()}
+            individual = with_shares(g, shares, timing)
+            s = sum(individual.values())
+        case "strategic_mixed" if timing == "E":
+            s, ybar = committed(g)
+            return s, (ybar, 0.0), {"dso": s, "rivals": 0.0}
+        case "strategic_mixed":
+            s = mixed(g, timing)
+            individual = {"dso": s, "rivals": 0.0}
+        case "integrated":
+            s = sum(integrated(g)) / 2
+            X1, X2 = g.demands(s)
+            return s, (g.reply(X1, s), g.reply(X2, g.m.S - s)), {}
+        case _:
+            return None
+    if timing == "L" and min(g.at(s)[0]) <= 0:
+        return None  # the generator idles: the leaders' condition has a kink (E18)
+    return s, g.at(s)[0], individual
