@@ -6,6 +6,7 @@ decisions and multipliers (integrable payoffs, cleared prices). Rows may first b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -15,7 +16,7 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import DECISION, DENSE, MixedComplementarity
-from ..solvers import clarabel, highs, newton, rays
+from ..solvers import apart, clarabel, highs, newton, rays
 from ..solvers.outcome import Outcome, Termination
 from ..solvers.settle import settle
 from ..tolerances import RESIDUAL
@@ -78,8 +79,31 @@ def find(mcp: MixedComplementarity) -> Potential | None:
 def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, Outcome]:
     """Solve the programme; every answer is polished and judged by its own residual.
 
-    Large ones go to an interior point first. HiGHS climbs its regularisation ladder.
+    Large ones are solved part by part where they fall apart, and what is left of them goes to an interior point. HiGHS
+    climbs its regularisation ladder.
     """
+    if mcp.size <= INTERIOR:
+        return _whole(mcp, potential)
+    began = time.perf_counter()
+    z, left = apart.solve(mcp)
+    if len(left) == mcp.size:
+        return _whole(mcp, potential)
+    if left.size:
+        rest = apart.restricted(mcp, left)
+        found = find(rest)
+        if found is None:
+            return _whole(mcp, potential)
+        z[left], outcome = _whole(rest, found)
+        if not outcome.ok:
+            return z, outcome
+    error = mcp.error(z)
+    if error > RESIDUAL:
+        return _whole(mcp, potential)
+    seconds = time.perf_counter() - began
+    return z, Outcome(Termination.SOLVED, f"relative residual {error:.1e}", seconds, "independent parts, many at once")
+
+
+def _whole(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, Outcome]:
     best, best_error, outcome, failures = mcp.interior(), np.inf, None, []
     for attempt in _attempts(mcp, potential):
         x, duals, told, refine = attempt()

@@ -97,17 +97,14 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios).
-
-    tangent: M z + q is the tangent of something curved, so that q is no term of it.
-    """
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper, terms (n, scenarios)."""
 
     shape: Shape
     data: np.ndarray
     q: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    tangent: bool = False
+    terms: np.ndarray | None = None  # size of what q was added up from; itself if not given, zero for a tangent
 
     @property
     def count(self) -> int:
@@ -122,7 +119,9 @@ class Problems:
     def of(self, chosen: np.ndarray) -> Problems:
         """Some of the scenarios."""
         data = self.data if self.shared else self.data[:, chosen]
-        return replace(self, data=data, q=self.q[:, chosen], lower=self.lower[:, chosen], upper=self.upper[:, chosen])
+        terms = None if self.terms is None else self.terms[:, chosen]
+        q, lower, upper = self.q[:, chosen], self.lower[:, chosen], self.upper[:, chosen]
+        return replace(self, data=data, q=q, lower=lower, upper=upper, terms=terms)
 
     def times(self, z: np.ndarray, size: bool = False) -> np.ndarray:
         """M z, or |M| |z| if ``size``."""
@@ -146,7 +145,7 @@ class Problems:
         starts = np.flatnonzero(np.diff(family[order], prepend=-1))
         largest = np.maximum.reduceat(np.abs(z)[order], starts, axis=0) if len(order) else np.abs(z)
         column = largest[family]
-        row = self.times(z, size=True) + np.abs(value) + (0.0 if self.tangent else np.abs(self.q))
+        row = self.times(z, size=True) + np.abs(value) + (np.abs(self.q) if self.terms is None else self.terms)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
@@ -172,6 +171,7 @@ class Problems:
             q=self.q * shape.row[:, None],
             lower=self.lower / column,
             upper=self.upper / column,
+            terms=None if self.terms is None else self.terms * shape.row[:, None],
         )
 
 
