@@ -28,8 +28,9 @@ class Held:
     """What code may ask of a ``Solution``, for many scenarios: ``answer.game``, ``certificate.ok``, ``multipliers``.
 
     ok: which scenarios were solved and certified together; verdict: theirs; unique: what is known of their decisions;
-    game: the players. columns: of the conditions, (name, component) each, None where they differ between scenarios; absorbed: the limits that became bounds; z,
-    value, lower, upper (columns, scenarios): answers, rows there and bounds, NaN where not ok.
+    game: the players. columns: of the conditions, (name, component) each, None where they differ between scenarios;
+    absorbed: the limits that became bounds; z, value, lower, upper (columns, scenarios): answers, rows there and
+    bounds, NaN where not ok. Nobody moves first.
     """
 
     model: pyo.ConcreteModel
@@ -44,6 +45,9 @@ class Held:
     value: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+
+    leading = None
+    leaders = ()
 
     @property
     def answer(self) -> Held:

@@ -70,8 +70,8 @@ def threshold(
 
 
 def root(excess: Callable[[Any], Any], low: float, high: float, xtol: float = 1e-10, rtol: float = 1e-12) -> Any:
-    """Where ``excess``, of different signs at the two ends, is zero: Brent's method; where it has one number per scenario
-    (``scenarios``), Chandrupatla's, all at once. Raises ValueError where the signs are the same."""
+    """Where ``excess``, of different signs at the two ends, is zero: Brent's method; where it has one number per
+    scenario (``scenarios``), Chandrupatla's, all at once. Raises ValueError where the signs are the same."""
     ends = {low: excess(low), high: excess(high)}
     first = ends[low]
     if not isinstance(first, Scenarios):
