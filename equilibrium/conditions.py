@@ -204,7 +204,7 @@ def _uncross(layout: Layout) -> None:
 
 
 def _initial(variable: VarData) -> float:
-    return float(variable.value) if variable.value is not None else math.nan
+    return typical(variable.value) if variable.value is not None else math.nan
 
 
 def _holds(row: ConstraintData, repn: QuadraticRepn, layout: Layout) -> bool:

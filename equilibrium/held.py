@@ -6,7 +6,8 @@ are solved and certified together, and the Vars then hold the answers likewise. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from .batches import TOGETHER, Answers, together
+from .branches import Branch
 from .grouping import derive_all
 from .parametric import Values
 from .scenarios import NotVectorised, Scenarios, Tape
-from .tolerances import FEASIBLE
+from .tolerances import FEASIBLE, REGRET
+from .uniqueness import NOT_PROVED
 
 
 @dataclass
@@ -25,8 +28,9 @@ class Held:
     """What code may ask of a ``Solution``, for many scenarios: ``answer.game``, ``certificate.ok``, ``multipliers``.
 
     ok: which scenarios were solved and certified together; verdict: theirs; unique: what is known of their decisions;
-    game: the players. columns: of the conditions, (name, component) each; absorbed: the limits that became bounds; z,
-    value, lower, upper (columns, scenarios): answers, rows there and bounds, NaN where not ok.
+    game: the players. columns: of the conditions, (name, component) each, None where they differ between scenarios;
+    absorbed: the limits that became bounds; z, value, lower, upper (columns, scenarios): answers, rows there and
+    bounds, NaN where not ok. Nobody moves first.
     """
 
     model: pyo.ConcreteModel
@@ -35,12 +39,15 @@ class Held:
     verdict: str
     unique: np.ndarray
     game: Any
-    columns: list[tuple[str, Any]]
+    columns: list[tuple[str, Any]] | None
     absorbed: list[tuple[Any, int, Any, str, Any]]
     z: np.ndarray
     value: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+
+    leading = None
+    leaders = ()
 
     @property
     def answer(self) -> Held:
@@ -55,6 +62,8 @@ class Held:
     @property
     def multipliers(self) -> pd.Series:
         """As ``Solution.multipliers``, with one number per scenario."""
+        if self.columns is None:
+            raise NotVectorised("multipliers of different branches")
         found: dict[str, Any] = {
             name: Scenarios(self.z[k], self.tape)
             for k, (name, component) in enumerate(self.columns)
@@ -89,19 +98,24 @@ def _same(first: Any, second: Any) -> np.ndarray:
 
 
 def params_of(model: Any) -> Values:
-    """Every mutable Param of the model that holds one number per scenario, with these numbers."""
-    return [
-        (member, member._value.values)
+    """Every mutable Param and fixed Var of the model that holds one number per scenario, with these numbers."""
+    params = [
+        member
         for param in model.component_objects(pyo.Param, descend_into=True)
         if param.mutable
         for member in param.values()
-        if isinstance(member._value, Scenarios)
     ]
+    fixed = [variable for variable in model.component_data_objects(pyo.Var, descend_into=True) if variable.fixed]
+    return [(one, one._value.values) for one in (*params, *fixed) if isinstance(one._value, Scenarios)]
 
 
-def solve_held(model: Any, tape: Tape) -> Held:
-    """Solve and certify ``model`` in every scenario that its Params hold. Raises NotVectorised where that cannot be
-    done together."""
+def solve_held(model: Any, tape: Tape, branches: Sequence[Branch] = ()) -> Held:
+    """Solve and certify ``model`` in every scenario that its Params hold, on the best of its ``branches`` where there
+    are any. Raises NotVectorised where that cannot be done together."""
+    return _best(model, tape, branches) if branches else _together(model, tape)
+
+
+def _together(model: Any, tape: Tape) -> Held:
     params = params_of(model)
     if not params:
         raise NotVectorised("no number of this model differs between scenarios")
@@ -117,6 +131,41 @@ def solve_held(model: Any, tape: Tape) -> Held:
     for variable, values in zip(answers.variables, answers.values, strict=True):
         variable.set_value(Scenarios(values, tape), skip_validation=True)
     return _held(model, tape, ok, answers)
+
+
+def _best(model: Any, tape: Tape, branches: Sequence[Branch]) -> Held:
+    """As ``branches.explore``: the best branch of every scenario. Where some branch has no answer the scenario goes
+    astray."""
+    objective = next(model.component_data_objects(pyo.Objective, active=True))
+    variables = [v for v in model.component_data_objects(pyo.Var) if not v.fixed]
+    found, payoffs, values = [], [], []
+    for branch in branches:
+        try:
+            for variable, value in branch.held:
+                variable.fix(value, skip_validation=True)
+            found.append(_together(model, tape))
+            payoffs.append(_everywhere(pyo.value(objective), tape))
+            values.append([_everywhere(v.value, tape) for v in variables])
+        finally:
+            for variable, _ in branch.held:
+                variable.unfix()
+    worth = np.array(payoffs) * (1 if objective.sense == pyo.maximize else -1)
+    worth = np.where(np.isnan(worth), -np.inf, worth)
+    best = worth.argmax(axis=0)
+    every = np.arange(len(best))
+    for k, variable in enumerate(variables):
+        variable.set_value(Scenarios(np.array([one[k] for one in values])[best, every], tape), skip_validation=True)
+    top = worth[best, every]
+    with np.errstate(invalid="ignore"):
+        ties = (worth >= top - REGRET * np.abs(top)).sum(axis=0) > 1
+    unique = np.array([one.unique for one in found])[best, every]
+    unique = np.where(ties, "not unique", np.where(unique == "unique", unique, NOT_PROVED))
+    ok = np.all([one.ok for one in found], axis=0)
+    return replace(found[0], ok=ok, unique=unique, columns=None)
+
+
+def _everywhere(value: Any, tape: Tape) -> np.ndarray:
+    return value.values if isinstance(value, Scenarios) else np.full(len(tape.astray), float(value))
 
 
 def _held(model: Any, tape: Tape, ok: np.ndarray, answers: Answers) -> Held:

@@ -28,15 +28,14 @@ def values_together(
     """(the market's values with one number per scenario, the equilibria behind them, which scenarios they are right
     for), or None where the market's code needs plain numbers. The scenarios leave options alone."""
     structure = case.market.structures[alternative.structure]
-    if structure.branches is not None:
-        return None
     tape = Tape.of(len(scenarios))
     with active(tape):
         try:
             data = varied(case.data, design, scenarios, tape)
             if case.market.check and case.market.check(data):
                 return None
-            held = solve_held(structure.build(data, **alternative.options), tape)
+            model = structure.build(data, **alternative.options)
+            held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
             values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
         except (
             ZeroDivisionError

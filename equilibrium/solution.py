@@ -159,7 +159,7 @@ def solve(
         from .held import params_of, solve_held
 
         if params_of(model):
-            return solve_held(model, tape)  # type: ignore[return-value]
+            return solve_held(model, tape, branches_of(model) if branches_of else ())  # type: ignore[return-value]
     with PauseGC():  # large expressions are millions of small objects, none of them garbage
         return _solve(model, formulation, solver, branches_of, ties, every, near)
 

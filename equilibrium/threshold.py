@@ -9,8 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from scipy.optimize import brentq
+import numpy as np
+from scipy.optimize import brentq, elementwise
+
+from .scenarios import Scenarios
 
 NONE, UNBOUNDED, FOUND = "none", "unbounded", "found"
 
@@ -63,3 +67,25 @@ def threshold(
             return Threshold(FOUND, value, outside, len(asked))
         inside = outside
     return Threshold(UNBOUNDED, math.inf, inside, len(asked))
+
+
+def root(excess: Callable[[Any], Any], low: float, high: float, xtol: float = 1e-10, rtol: float = 1e-12) -> Any:
+    """Where ``excess``, of different signs at the two ends, is zero: Brent's method; where it has one number per
+    scenario (``scenarios``), Chandrupatla's, all at once. Raises ValueError where the signs are the same."""
+    ends = {low: excess(low), high: excess(high)}
+    first = ends[low]
+    if not isinstance(first, Scenarios):
+        return float(brentq(lambda at: ends[at] if at in ends else excess(at), low, high, xtol=xtol, rtol=rtol))
+    tape, count = first.tape, len(first.values)
+
+    def values(at: np.ndarray, which: np.ndarray) -> np.ndarray:
+        which = which.astype(int)
+        everywhere = np.full(count, low)
+        everywhere[which] = at
+        return np.asarray(excess(Scenarios(everywhere, tape)).values[which])
+
+    ends_at = np.full(count, low), np.full(count, high)
+    tolerances = {"xatol": xtol, "xrtol": rtol, "fatol": 0.0, "frtol": 0.0}
+    found = elementwise.find_root(values, ends_at, args=(np.arange(count),), tolerances=tolerances)
+    tape.astray |= ~found.success
+    return Scenarios(found.x, tape)
