@@ -152,7 +152,7 @@ def _buyers(model: Any) -> dict[str, Any]:
 def _key(data: Any, strategic: bool) -> tuple[Any, ...]:
     """The numbers that decide the efficient cost, hashable, with the data itself alongside for building."""
     tables = ["demand", "generators"] if strategic else ["demand"]
-    numbers = tuple(tuple(data.tables[name].select_dtypes("number").itertuples(name=None)) for name in tables)
+    numbers = tuple(tuple(data.tables[name].itertuples(name=None)) for name in tables)
     return _Hashed(tuple(sorted(data.parameters.items())), numbers, data)  # type: ignore[return-value]
 
 
