@@ -47,7 +47,11 @@ class Held:
     upper: np.ndarray
 
     leading = None
-    leaders = ()
+
+    @property
+    def leaders(self) -> pd.DataFrame:
+        """As ``Solution.leaders`` where nobody moves first."""
+        return pd.DataFrame()
 
     @property
     def answer(self) -> Held:
