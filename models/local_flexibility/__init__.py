@@ -28,7 +28,7 @@ from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, strategic, structures, values
+from . import accounts, checks, strategic, structures, study, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -42,6 +42,9 @@ PARAMETERS = {
     "minimum_bid": Column("kWh", "a fleet's offer below it is not admitted", minimum=0, default=0.0),
     "markup_cap": Column(
         "EUR/kWh", "largest mark-up that may be asked; inf: what shortage costs", minimum=0, default=inf
+    ),
+    "markup_step": Column(
+        "EUR/kWh", "grid of mark-ups of several strategic aggregators", minimum=0, open_minimum=True, default=0.01
     ),
     "penalty": Column("EUR/kWh", "on declared charging that does not take place", "rho", minimum=0, default=0.0),
 }
@@ -79,7 +82,13 @@ AGGREGATORS = Table(
     "aggregators",
     "who bids, in every scenario",
     ("scenario", "aggregator"),
-    {"markup": Column("EUR/kWh", "what is asked beyond the wholesale difference", "m"), "source": SOURCE},
+    {
+        "markup": Column("EUR/kWh", "what is asked beyond the wholesale difference", "m"),
+        "strategic": Column(
+            "", "whether it chooses plan and mark-up in studies", kind=str, default="no", choices=("yes", "no")
+        ),
+        "source": SOURCE,
+    },
 )
 FLEETS = Table(
     "fleets",
@@ -233,4 +242,5 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=checks.check,
+    studies=study.STUDIES,
 )
