@@ -30,12 +30,15 @@ CHANCES = np.linspace(0.0, 1.0, 11)
 COSTS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the case's cost of shortage
 
 
-def _askers(data: Any, alternatives: Sequence[Any]) -> dict[str, Asker]:
-    """The alternatives of the structure ``strategic`` under pay as bid. Raises Refused if there is none."""
+def _askers(data: Any, alternatives: Sequence[Any], enforced: bool = True) -> dict[str, Asker]:
+    """The alternatives of the structure ``strategic`` under pay as bid (enforced: and with enforced delivery). Raises
+    Refused if there is none."""
     found = {
         one.name: Asker.of(data, one.options)
         for one in alternatives
-        if one.structure == "strategic" and one.options["settlement"] == "pay_as_bid"
+        if one.structure == "strategic"
+        and one.options["settlement"] == "pay_as_bid"
+        and not (enforced and one.options["delivery"] == "penalised")
     }
     if not found:
         raise Refused("this study asks for an alternative of the structure 'strategic' (settlement pay_as_bid)")
@@ -148,11 +151,20 @@ def against_each_other(data: Any, alternatives: Sequence[Any], progress: Progres
 
 def compare(data: Any, alternatives: Sequence[Any], progress: Progress) -> Tables:
     """remedies: one row each; penalties, aggregators, rights: what they depend on."""
+    found: dict[tuple[str, str], Asker] = {}
+    penalties: dict[tuple[str, str], set[float]] = {}
+    for one in _askers(data, alternatives, enforced=False).values():
+        who = (one.scenario, one.aggregator)
+        found.setdefault(who, one)
+        if one.options["delivery"] == "penalised":
+            penalties.setdefault(who, set()).add(float(one.options["penalty"]))
     streets = {
-        (asker.scenario, asker.aggregator): remedies.Street.of(
-            data, {**asker.options, "scenario": asker.scenario, "aggregator": asker.aggregator}
+        who: remedies.Street.of(
+            data,
+            {**one.options, "scenario": one.scenario, "aggregator": one.aggregator},
+            tuple(sorted(penalties.get(who, ()))),
         )
-        for asker in _askers(data, alternatives).values()
+        for who, one in found.items()
     }
     parts: dict[str, list[pd.DataFrame]] = {"remedies": [], "penalties": [], "aggregators": [], "rights": []}
     for street in streets.values():
