@@ -86,7 +86,7 @@ def _asked(model: Any, cap: float) -> Any:
     if model.settlement == "vcg":
         return 0.0
     asked = model.markup[model.scenario, model.strategist]
-    return asked if cap == inf else (asked + cap - abs(asked - cap)) / 2
+    return asked if pyo.value(asked) <= cap else cap
 
 
 def lead(model: Any, data: Any) -> None:
