@@ -28,7 +28,7 @@ from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, strategic, structures, values
+from . import accounts, checks, strategic, structures, study, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -40,10 +40,6 @@ PARAMETERS = {
         "kWh", "fleets offer whole multiples of it (offers=whole)", minimum=0, open_minimum=True, default=1.0
     ),
     "minimum_bid": Column("kWh", "a fleet's offer below it is not admitted", minimum=0, default=0.0),
-    "markup_cap": Column(
-        "EUR/kWh", "largest mark-up that may be asked; inf: what shortage costs", minimum=0, default=inf
-    ),
-    "penalty": Column("EUR/kWh", "on declared charging that does not take place", "rho", minimum=0, default=0.0),
 }
 
 PERIODS = Table(
@@ -79,7 +75,13 @@ AGGREGATORS = Table(
     "aggregators",
     "who bids, in every scenario",
     ("scenario", "aggregator"),
-    {"markup": Column("EUR/kWh", "what is asked beyond the wholesale difference", "m"), "source": SOURCE},
+    {
+        "markup": Column("EUR/kWh", "what is asked beyond the wholesale difference", "m"),
+        "strategic": Column(
+            "", "whether it chooses plan and mark-up in studies", kind=str, default="no", choices=("yes", "no")
+        ),
+        "source": SOURCE,
+    },
 )
 FLEETS = Table(
     "fleets",
@@ -176,6 +178,9 @@ DELIVERY = Column(
     choices=("enforced", "penalised"),
 )
 
+PENALTY = Column("EUR/kWh", "on declared charging that is left out", "rho", minimum=0, default=0.0)
+MARKUP_CAP = Column("EUR/kWh", "no mark-up of a strategic aggregator is above it", minimum=0, default=inf)
+
 STRUCTURES = {
     "clearing": Structure(
         "the operator clears bids of fleets",
@@ -203,6 +208,8 @@ STRUCTURES = {
             "offers": OFFERS,
             "aggregator": AGGREGATOR,
             "delivery": DELIVERY,
+            "penalty": PENALTY,
+            "markup_cap": MARKUP_CAP,
             "settlement": replace(SETTLEMENT, choices=("pay_as_bid", "vcg")),
         },
         needs=("fleets", "baselines"),
@@ -233,4 +240,5 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=checks.check,
+    studies=study.STUDIES,
 )

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import pyomo.environ as pyo
@@ -73,9 +74,8 @@ class Asker:
         changes: dict[str, float] = {}
         if markup is not None:
             changes[f"aggregators.markup[{self.scenario},{self.aggregator}]"] = float(markup)
-        if penalty is not None:
-            changes["parameters.penalty"] = float(penalty)
-        return replace(self, data=change(self.data, changes))
+        options = dict(self.options) if penalty is None else {**self.options, "penalty": float(penalty)}
+        return replace(self, data=change(self.data, changes), options=options)
 
     def model(self) -> pyo.ConcreteModel:
         """The aggregator's problem, not solved."""
@@ -98,7 +98,7 @@ def largest_markup(asker: Asker) -> float:
     """The largest mark-up worth asking: the cap, or where all bids cost more than shortage, EUR/kWh."""
     model = asker.model()
     dearest = float(pyo.value(model.alternative_cost)) + _spread(model)
-    return min(dearest, float(asker.data.parameters["markup_cap"]))
+    return min(dearest, float(asker.options.get("markup_cap", inf)))
 
 
 def _spread(model: Any) -> float:

@@ -20,8 +20,7 @@ SLOW = pytest.mark.slow
 
 def asker(scenario, offers="whole", data=None, **options):
     data = read_case(CASE).data if data is None else data
-    data = change(data, {"parameters.markup_cap": 1.0})
-    return reply.Asker.of(data, dict(scenario=scenario, aggregator="A", offers=offers, **options))
+    return reply.Asker.of(data, dict(scenario=scenario, aggregator="A", offers=offers, markup_cap=1.0, **options))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ FILES = {
     "case.toml": 'market = "local_flexibility"\ntitle = "Headroom of a rival binds"\nsource = "by hand"\n'
     'licence = "CC0-1.0"\ncurrency = "EUR"\n',
     "alternatives.csv": "name,structure,options\nA,strategic,aggregator=A\n",
-    "parameters.csv": "name,value,unit,source\nmarkup_cap,1,EUR/kWh,by hand\n",
+    "parameters.csv": "name,value,unit,source\nalternative_cost,10,EUR/kWh,by hand\n",
     "periods.csv": "period,duration [h],price [EUR/kWh]\n0,1,0.15\n1,1,0.01\n2,1,0.10\n",
     "feeders.csv": "scenario,feeder,rating [kW]\ns,f,120\n",
     "days.csv": "scenario,day,probability [1]\ns,d,1\n",
@@ -163,7 +162,7 @@ def test_a_rival_without_headroom_is_undercut_by_a_price_difference(tmp_path):
     """The best mark-up is the rival's 0.05 and 0.10 - 0.01 more: the rival can only charge again in the dear hour."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    here = reply.Asker.of(read_case(tmp_path).data, dict(scenario="s", aggregator="A", offers="whole"))
+    here = reply.Asker.of(read_case(tmp_path).data, dict(scenario="s", aggregator="A", offers="whole", markup_cap=1.0))
     assert reply.headroom_may_bind(here.model())
     found = {m: here.under(markup=m).reply() for m in reply.candidates(here)}
     best = max(found, key=lambda m: found[m].profit)
