@@ -118,7 +118,7 @@ def warnings(model: Any) -> list[str]:
         "welfare is right up to a constant, consumer surplus is not reported"
         for t in negative(model)
     ]
-    if blocks(model) and model.component("installed_power") is None and not costly(model):
+    if blocks(model) and model.component("table_power") is None and not costly(model):
         found.append(
             "size costs nothing: any size that holds what is used is an answer, the one reported is one of them"
         )

@@ -183,8 +183,9 @@ def firms(sizes: pd.DataFrame, critical: pd.DataFrame) -> Figure:
     number = sizes["firms"]
     built.plot(number, sizes["merchant [GW]"], color=ORANGE, label="merchant")
     built.plot(number, sizes["welfare owner [GW]"], color=GREEN, label="welfare owner")
-    change.plot(number, sizes["merchant's welfare change [kEUR]"], color=ORANGE)
-    change.plot(number, sizes["welfare owner's welfare change [kEUR]"], color=GREEN)
+    changes = [name for name in sizes.columns if "welfare change" in name]
+    for name, colour in zip(changes, (ORANGE, GREEN), strict=True):
+        change.plot(number, sizes[name], color=colour)
     change.axhline(0.0, color=GREY, linewidth=0.6)
     low, up = float(number.min()), float(number.max())
     for row in critical.itertuples(index=False):
@@ -197,7 +198,7 @@ def firms(sizes: pd.DataFrame, critical: pd.DataFrame) -> Figure:
     built.set_ylim(bottom=0)
     built.legend(frameon=False)
     change.set_xscale("log")
-    change.set_ylabel("welfare change [kEUR]")
+    change.set_ylabel(f"welfare change [{changes[0].partition('[')[2]}")
     change.set_xlabel("number of firms")
     change.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     change.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if value in (2, 3, 5, 20, 30, 50) else "")

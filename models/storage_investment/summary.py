@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import accounts, theory
+from . import accounts, study, theory
 
 
 def tables(solved: Sequence[Any]) -> dict[str, pd.DataFrame]:
@@ -51,7 +51,7 @@ def _power(one: Any) -> float:
 
 
 def _word(one: Any, power: float, target: float | None) -> str:
-    builds = accounts.blocks(one.model) and one.model.component("installed_power") is None
+    builds = accounts.blocks(one.model) and one.model.component("table_power") is None
     if target is None or not builds or not accounts.costly(one.model) or "planner" in one.alternative.structure:
         return ""
     if abs(power - target) <= 1e-7 * max(power, target):
@@ -60,43 +60,35 @@ def _word(one: Any, power: float, target: float | None) -> str:
 
 
 def formulas(solved: Sequence[Any]) -> pd.DataFrame:
-    """One row an alternative that has a formula: its size as printed and as solved, "valid" or the reason why not."""
+    """One row an alternative that has a formula: the number that it gives, as printed and as solved, and whether it
+    holds or which assumption fails."""
     rows = []
     for one in solved:
-        if one.alternative.structure not in theory.RULES:
-            continue
+        structure = one.alternative.structure
         s = theory.setting(one.data)
         if isinstance(s, str):
-            rows.append({"alternative": one.alternative.name, "formula [GW]": None, "holds": s})
+            if structure in theory.COVERED:
+                rows.append({"alternative": one.alternative.name, "formula holds": s})
             continue
-        owners = len(accounts.blocks(one.model))
-        k = theory.formula(s, one.alternative.structure, owners)
-        assert k is not None
+        found = theory.formula(one.data, s, structure, one.alternative.options)
+        if found is None:
+            continue
         rows.append(
             {
                 "alternative": one.alternative.name,
-                "formula [GW]": k,
-                "solved [GW]": one.value("storage power", "owner=1"),
-                "holds": s.doubt(theory.RULES[one.alternative.structure], owners * k)
-                + (" (negative: zero is built)" if k < 0 else ""),
+                "number": found.quantity,
+                "formula": found.value,
+                "solved": one.value(found.quantity, "owner=1"),
+                "formula holds": theory.holds(s, structure, found),
             }
         )
     return pd.DataFrame(rows)
 
 
 def critical(solved: Sequence[Any]) -> pd.DataFrame:
-    """Critical numbers of firms and cost slope by formula, where they are defined."""
+    """Critical numbers of firms and cost slope, from equilibria beside their formulas, where these are defined."""
     s = theory.setting(solved[0].data)
-    if isinstance(s, str):
-        return pd.DataFrame()
-    rows = [("K-hat [EUR/MWh/GWh]", s.k_hat(), "the planner builds above it")]
-    if s.K == 0:
-        rows += [
-            ("N-bar [1]", s.n_bar(), "a merchant builds too little below, too much above"),
-            ("N-tilde [1]", s.n_tilde(), "a merchant lowers welfare above it"),
-            ("N-zero [1]", s.n_zero(), "a merchant builds nothing from here on"),
-        ]
-    return pd.DataFrame(rows, columns=["number", "formula", "meaning"])
+    return pd.DataFrame() if isinstance(s, str) else study.nearby(solved[0].data, s)
 
 
 def warnings(solved: Sequence[Any]) -> pd.DataFrame:

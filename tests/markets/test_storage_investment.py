@@ -82,12 +82,16 @@ def test_cost_slope_above_which_a_planner_builds():
 def test_formulas_say_why_they_fail():
     solved = run_case(CASES / "textbook_s8a", only=["merchant", "welfare owner"], write=False).solved
     table = summary.formulas(solved).set_index("alternative")
-    assert table.at["merchant", "formula [GW]"] == pytest.approx(30.42035398, abs=1e-8)
-    assert "produce nothing off-peak" in table.at["merchant", "holds"]
+    assert table.at["merchant", "formula"] == pytest.approx(30.42035398, abs=1e-8)
+    assert "produce nothing off-peak" in table.at["merchant", "formula holds"]
     assert theory.closed_form(solved[0].data, "merchant", {}).empty
     assert "net of output that must run" in " ".join(summary.warnings(solved)["warning"])
     ten = run_case(CASES / "textbook_s10", only=["merchant"], write=False).solved
-    assert "negative" in summary.formulas(ten)["holds"].iloc[0]
+    assert "negative" in summary.formulas(ten)["formula holds"].iloc[0]
+    (two,) = run_case(CASES / "textbook_s2", only=["installed"], write=False).solved
+    (row,) = summary.formulas([two]).to_dict("records")
+    assert row["solved"] == pytest.approx(row["formula"], abs=1e-8)
+    assert "the size given, 20, is above the operating optimum" in row["formula holds"]
 
 
 def test_charging_and_discharging_at_once_is_told():
