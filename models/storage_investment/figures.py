@@ -118,7 +118,7 @@ def _shade(axis: Axes, data: Data, end: float, named: bool) -> None:
         axis.axvspan(low, up, color=SHADE[k % 2], zorder=0, linewidth=0)
         middle = (low + up) / 2
         if named:
-            text = _regime(middle > starts, middle < stops)
+            text = _regime(bool(middle > starts), bool(middle < stops))
             place = {"transform": axis.get_xaxis_transform(), "ha": "center", "fontsize": 8, "color": GREY}
             axis.text(middle, 1.02, text, **place)
 

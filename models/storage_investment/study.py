@@ -258,11 +258,11 @@ def _k_hat(s: theory.Setting) -> dict[str, Any]:
 
 
 def sizes(points: Points, grid: Sequence[float], s: theory.Setting, unit: str) -> pd.DataFrame:
-    """One row a number of firms (each up to WHOLE, then those of the grid): what merchant and welfare owner build, what
-    both do to welfare."""
+    """One row a number of firms (those of the grid, and each whole one up to WHOLE): what merchant and welfare owner
+    build, what both do to welfare."""
     rows = []
     few = [float(n) for n in range(1, WHOLE + 1) if n <= grid[-1]]
-    for number in sorted({*few, *(n for n in grid if n > WHOLE), float(s.N)}):
+    for number in sorted({*few, *(n for n in grid if n > 1), float(s.N)}):
         merchant, owner, alone = (points.at(who, number) for who in ("merchant", "welfare_owner", "no_storage"))
         doubtful = [one for one in (merchant, owner, alone) if one.verdict != CERTIFIED]
         rows.append(

@@ -119,6 +119,11 @@ def test_figures_show_the_solved_optimum():
     assert formula.get_ydata()[0] < mark.get_ydata()[0] - 10  # the printed formula's peak is the lower one
     assert mark.get_ydata()[0] >= np.max(line.get_ydata()) - 1e-9
     assert pyo.value(solved[0].model.storage[1].discharged) == pytest.approx(mark.get_xdata()[0])
+    named = [text.get_text() for text in figure.axes[0].texts]
+    assert named == ["firms stand still off-peak", "firms produce in both periods"]
+    kink = 25 / 1.1  # where charging has raised the price off-peak to the firms' cost
+    assert figure.axes[0].patches[1].get_x() == pytest.approx(kink, rel=1e-12)
+    assert np.isclose(line.get_xdata(), kink).any()
 
 
 def test_the_reference_day():
