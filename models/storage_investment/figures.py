@@ -233,7 +233,7 @@ def hours(schedules: Sequence[Any]) -> Figure:
         level.plot(steps, stored, color=colour)
     price.set_ylabel(f"price [{schedules[0].data.units['periods.intercept']}]")
     output.set_ylabel("output of firms [GWh]")
-    level.set_ylabel("stored at the end [GWh]")
+    level.set_ylabel("stored after it [GWh]")
     level.set_ylim(bottom=0)
     every = max(1, len(names) // 12)
     level.set_xticks(steps[::every], names[::every])

@@ -23,17 +23,18 @@ def tables(solved: Sequence[Any]) -> dict[str, pd.DataFrame]:
 def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     """One row an alternative: power built by all owners, profit, welfare and its change, over- or under-invested."""
     owners = {_family(one): _power(one) for one in solved if one.alternative.structure.startswith("welfare")}
+    days = any(len(one.model.period) > 2 for one in solved)  # in the source's two periods one size is both
     rows = []
     for one in solved:
         power = _power(one)
         # In two periods a schedule and the source's form are the same investment.
         target = owners.get(_family(one), owners.get(False) if len(one.model.period) == 2 else None)
-        profit = one.values[one.values["quantity"] == "storage profit"]["value"].sum()
         rows.append(
             {
                 "alternative": one.alternative.name,
                 "power [GW]": power,
-                "storage profit [kEUR]": profit,
+                **({"energy [GWh]": _total(one, "storage energy")} if days else {}),
+                "storage profit [kEUR]": _total(one, "storage profit"),
                 "welfare [kEUR]": one.value("welfare"),
                 "change [kEUR]": one.value("welfare change"),
                 "against the welfare owner": _word(one, power, target),
@@ -47,7 +48,12 @@ def _family(one: Any) -> bool:
 
 
 def _power(one: Any) -> float:
-    return float(one.values[one.values["quantity"] == "storage power"]["value"].sum())
+    return _total(one, "storage power")
+
+
+def _total(one: Any, quantity: str) -> float:
+    """Over all owners."""
+    return float(one.values[one.values["quantity"] == quantity]["value"].sum())
 
 
 def _word(one: Any, power: float, target: float | None) -> str:
