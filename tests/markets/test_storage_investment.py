@@ -61,6 +61,16 @@ def test_the_optimum_jumps_where_the_two_peaks_are_equal():
     assert low == pytest.approx(159.9033153, abs=1e-6)
 
 
+@pytest.mark.parametrize("cost", [1.4, 1.8, 2.2])
+def test_an_optimum_on_a_kink(cost):
+    """Where the firms stop on-peak the spread begins to fall faster: left of 10 GW profit rises by 24 - 1.476 - 10 I,
+    right of it by 13 - 10 I."""
+    one = answer(data_of(5, 40, 0.1, 1, 30, 0, 1, cost, 20), "merchant")
+    assert one.value("storage power", "owner=1") == pytest.approx(10, abs=1e-8)
+    assert one.value("price", "period=on") == pytest.approx(30, abs=1e-8)
+    assert one.value("output", "period=on") == pytest.approx(0, abs=1e-8)
+
+
 @pytest.mark.parametrize(
     ("case", "bar", "tilde", "zero"),
     [("s1", 1.03982755, 1.62085321, 9.5), ("s2", 3.05974374, 4.73073557, 65.0), ("s3", 2.70156212, 5.56776436, np.inf)],
