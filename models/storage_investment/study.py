@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from equilibrium import solve
 from equilibrium.certificate import CERTIFIED, UNCERTIFIED
 from equilibrium.errors import EquilibriumError, Refused
-from equilibrium.threshold import FOUND, threshold
+from equilibrium.threshold import FOUND, NONE, threshold
 
 from . import symmetric, theory
 
@@ -216,6 +216,8 @@ def _n_zero(points: Points) -> dict[str, Any]:
         found = threshold(spread, LEAST, 1.0, 1e6)
     except Refused as error:
         return _row("N-zero", nan, str(error), UNCERTIFIED)
+    if found.answer == NONE:
+        return _row("N-zero", nan, f"nothing is built at any number of firms from {LEAST:g} on")
     if found.answer == FOUND:
         return _row("N-zero", found.value, "falls")
     return _row("N-zero", inf, f"never: something is built up to {found.high:g} firms")
@@ -252,6 +254,8 @@ def _k_hat(s: theory.Setting) -> dict[str, Any]:
         found = threshold(certified, 0.0, 0.1 * min(s.Z1, s.Z2), 1e6 * max(s.Z1, s.Z2))
     except Refused as error:
         return _row("K-hat", nan, str(error), UNCERTIFIED)
+    if found.answer == NONE:
+        return _row("K-hat", nan, "a planner builds at any K, zero included")
     if found.answer == FOUND:
         return _row("K-hat", found.value, "falls")
     return _row("K-hat", nan, f"a planner builds at no K up to {found.high:g}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from storage_tables import data_of
 
 from equilibrium import solve
 from equilibrium.case import read_case
@@ -58,6 +59,16 @@ def test_with_rising_costs_sizes_may_cross_twice():
 def test_cost_slope_from_which_a_planner_builds():
     row = study._k_hat(setting("textbook_s6"))
     assert row["equilibrium"] == pytest.approx(0.1614295956, abs=1e-9)
+
+
+def test_where_there_is_no_critical_number_it_is_said_which_side():
+    """S8a: off-peak power is cheap without output, so a planner stores at any K. Losses of 8 against a gain of 0.5: even
+    a tenth of a firm leaves no spread."""
+    assert "any K, zero included" in study._k_hat(setting("textbook_s8a"))["crossing"]
+    s = theory.setting(data_of(60, 72.5, 1, 1, 40, 0, 1.2, 0.5, 2))
+    row = study._n_zero(study.Points(s))
+    assert np.isnan(row["equilibrium"]) and "nothing is built at any number" in row["crossing"]
+    assert s.n_zero() < study.LEAST
 
 
 def test_a_run_looks_for_them_beside_the_formulas():
