@@ -62,8 +62,8 @@ def test_cost_slope_from_which_a_planner_builds():
 
 
 def test_where_there_is_no_critical_number_it_is_said_which_side():
-    """S8a: off-peak power is cheap without output, so a planner stores at any K. Losses of 8 against a gain of 0.5: even
-    a tenth of a firm leaves no spread."""
+    """S8a: off-peak power is cheap without output, so a planner stores at any K. And with losses of 8 against a gain of
+    0.5 even a tenth of a firm leaves no spread."""
     assert "any K, zero included" in study._k_hat(setting("textbook_s8a"))["crossing"]
     s = theory.setting(data_of(60, 72.5, 1, 1, 40, 0, 1.2, 0.5, 2))
     row = study._n_zero(study.Points(s))
