@@ -98,6 +98,11 @@ def critical(solved: Sequence[Any]) -> pd.DataFrame:
 
 
 def warnings(solved: Sequence[Any]) -> pd.DataFrame:
-    """Columns alternative, warning: what must be known of an answer before it is used."""
+    """Columns alternative, warning: what must be known of an answer before it is used, and which assumption of the
+    source's closed form fails, where one does."""
     rows = [(one.alternative.name, text) for one in solved for text in accounts.warnings(one.model)]
+    for row in formulas(solved).to_dict("records"):
+        verdict, _, reason = row["formula holds"].partition(": ")
+        if verdict == "not valid":
+            rows.append((row["alternative"], f"the source's closed form does not hold: {reason}"))
     return pd.DataFrame(rows, columns=["alternative", "warning"])

@@ -228,7 +228,7 @@ def formula(data: Any, s: Setting, structure: str, options: Mapping[str, Any]) -
 
 
 def holds(s: Setting, structure: str, found: Formula) -> str:
-    """``Setting.doubt`` of a formula; beside it what is known of a size given from outside and of a negative one."""
+    """``Setting.doubt`` of a formula; beside VALID what is known of a size given from outside and of a negative one."""
     if found.value > s.limit:
         return "not valid: more than may be built"
     words = s.doubt(structure == "planner", found.owners * found.value, found.charge)
@@ -237,7 +237,9 @@ def holds(s: Setting, structure: str, found: Formula) -> str:
             f"; the size given, {found.given:g}, is above the operating optimum: the rest stands idle, and W(k) of the "
             "source, which uses all of k, does not hold"
         )
-    return words + ("; negative: zero is built" if found.value < 0 else "")
+    if words.startswith(VALID) and found.value < 0:
+        words += "; negative: zero is built"
+    return words
 
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.DataFrame:

@@ -95,7 +95,9 @@ def test_formulas_say_why_they_fail():
     assert table.at["merchant", "formula"] == pytest.approx(30.42035398, abs=1e-8)
     assert "produce nothing off-peak" in table.at["merchant", "formula holds"]
     assert theory.closed_form(solved[0].data, "merchant", {}).empty
-    assert "net of output that must run" in " ".join(summary.warnings(solved)["warning"])
+    told = " ".join(summary.warnings(solved)["warning"])
+    assert "net of output that must run" in told
+    assert "closed form does not hold: firms produce nothing off-peak" in told
     ten = run_case(CASES / "textbook_s10", only=["merchant"], write=False).solved
     assert "negative" in summary.formulas(ten)["formula holds"].iloc[0]
     (two,) = run_case(CASES / "textbook_s2", only=["installed"], write=False).solved
