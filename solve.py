@@ -318,6 +318,9 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"{one.alternative.name}: {warning}", style="yellow")
+    if report.WARNINGS in results.tables:
+        for row in report.shared_warnings(results.tables[report.WARNINGS]).itertuples(index=False):
+            console.print(f"{row.alternative}: {row.warning}", style="yellow")
     if options.timing:
         show_timing(console, results, seconds)
     console.print(f"Report, tables and figures: {results.folder}/report.md ({seconds:.1f} s)")

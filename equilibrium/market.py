@@ -101,6 +101,8 @@ class Market:
     ``values(solved)`` gives the reported numbers of one alternative: columns quantity, index, value, unit.
     ``accounts(solved)`` gives party, item, value, unit (payments between parties add up to zero).
     ``closed_form(data, structure, options)`` gives quantity, index, value, rule; empty where theory has no formula.
+    ``summary(solved)`` gives tables across alternatives by name: ``comparison`` is printed, so are the ``warnings``
+    (alternative, warning); the report has these and ``formulas``, ``critical``, ``ranking``, ``threshold`` in full.
     ``money`` is the unit of the players' Objectives, hence of regrets: kEUR where quantities are in GWh.
     """
 

@@ -14,6 +14,8 @@ from .market import CURRENCY
 from .results import Failure, Results, Solved
 
 CERTIFICATE_SCHEMA = 2
+WARNINGS = "warnings"  # a market's table of what must be known of an answer: alternative, warning
+SHOWN = (WARNINGS, "formulas", "critical", "ranking", "threshold")  # tables of a market that the report has in full
 SEVERAL = (
     "Where equilibria are several, or form a set: the range of every Var on each connected set of them (lower = upper: "
     "one value). Values elsewhere belong to number 1."
@@ -203,8 +205,9 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
         lines += ["## Several equilibria", "", SEVERAL, "", markdown(several(results.tables["equilibria"])), ""]
     lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
     lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
-    for name, table in results.tables.items():
-        if name in ("ranking", "threshold"):
+    for name in SHOWN:
+        if name in results.tables:
+            table = shared_warnings(results.tables[name]) if name == WARNINGS else results.tables[name]
             lines += [f"## {name.capitalize()}", "", markdown(table), ""]
     for name in pictures:
         lines += [f"![{name}](figures/{name}.png)", ""]
@@ -226,6 +229,11 @@ def several(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
             rows += [part.head(most), *_more(alternative, number, len(part) - most, "")]
         rows += _more(alternative, numbers[-1], len(numbers) - most, " equilibria")
     return pd.concat(rows, ignore_index=True)
+
+
+def shared_warnings(table: pd.DataFrame) -> pd.DataFrame:
+    """``warnings`` for reading: what is said of several alternatives stands once, with their names."""
+    return table.groupby("warning", sort=False)["alternative"].agg(", ".join).reset_index()[["alternative", "warning"]]
 
 
 def _more(alternative: Any, number: int, count: int, what: str) -> list[pd.DataFrame]:
@@ -353,10 +361,11 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 def _column_text(column: pd.Series) -> list[str]:
     if column.dtype.kind != "f":
         return ["-" if value is None or value != value else str(value) for value in column]
-    largest = float(column.abs().max())
-    if not math.isfinite(largest) or largest == 0 or largest >= 1e9 or largest < 1e-3:
+    finite = column[column.abs() < math.inf]
+    largest = float(finite.abs().max()) if len(finite) else 0.0
+    if largest == 0 or largest >= 1e9 or largest < 1e-3:
         return ["-" if value != value else "0" if value == 0 else f"{value:.1e}" for value in column]
     digits = max(6 - math.floor(math.log10(largest)), 0)
-    needed = [len(f"{value:.{digits}f}".rstrip("0").partition(".")[2]) for value in column if value == value]
+    needed = [len(f"{value:.{digits}f}".rstrip("0").partition(".")[2]) for value in finite]
     decimals = max(needed, default=0)
     return ["-" if value != value else f"{round(value, decimals) + 0.0:.{decimals}f}" for value in column]

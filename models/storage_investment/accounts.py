@@ -39,6 +39,13 @@ def size(model: Any, block: Any) -> float:
     return float(pyo.value(model.installed_power))
 
 
+def energy(model: Any, block: Any, used: float) -> float:
+    """Energy built or installed, GWh of discharge; what is used where more would cost nothing."""
+    if block.component("energy") is None:
+        return float(pyo.value(model.installed_energy))
+    return float(pyo.value(block.energy)) if pyo.value(model.energy_cost) else used
+
+
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
@@ -72,7 +79,9 @@ def _storage(model: Any, block: Any, i: Any) -> list[tuple[str, str, float, str]
         rows.append(("discharged energy", f"owner={i}", pyo.value(decided.discharged), "GWh"))
     else:
         levels = [pyo.value(decided.level[t]) for t in model.period]
-        rows.append(("energy used", f"owner={i}", max(levels) - min(levels), "GWh"))
+        used = max(levels) - min(levels)
+        rows.append(("storage energy", f"owner={i}", energy(model, block, used), "GWh"))
+        rows.append(("energy used", f"owner={i}", used, "GWh"))
         both = max(min(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) for t in model.period)
         rows.append(("simultaneous charge and discharge", f"owner={i}", both, "GWh"))
         for name in ("charge", "discharge"):
@@ -118,7 +127,7 @@ def warnings(model: Any) -> list[str]:
         "welfare is right up to a constant, consumer surplus is not reported"
         for t in negative(model)
     ]
-    if blocks(model) and model.component("installed_power") is None and not costly(model):
+    if blocks(model) and model.component("table_power") is None and not costly(model):
         found.append(
             "size costs nothing: any size that holds what is used is an answer, the one reported is one of them"
         )

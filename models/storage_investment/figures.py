@@ -60,13 +60,23 @@ def _legend_below(figure: Figure, axis: Axes, columns: int) -> None:
 
 
 def _points(one: Any) -> pd.DataFrame:
-    """Columns use, profit, welfare, spread, regime (which firms produce) where a size is fully used and the firms
-    answer; from nothing to twice the largest of the sizes solved and printed."""
+    """Columns use, profit, welfare, spread where a size is fully used and the firms answer; from nothing to 1.6 times
+    the largest of the sizes solved and printed."""
     best = one.value("storage power", "owner=1")
     s = theory.setting(one.data)
     formula = s.merchant() if isinstance(s, theory.Setting) else 0.0
     end = 1.6 * max(best, formula, 0.0) or 1.0
-    return pd.DataFrame([_fully_used(one.data, float(k)) for k in np.linspace(0.0, end, POINTS)])
+    kinks = [k for k in _kinks(one.data) if 0 < k < end]
+    return pd.DataFrame([_fully_used(one.data, float(k)) for k in sorted([*np.linspace(0.0, end, POINTS), *kinks])])
+
+
+def _kinks(data: Data) -> tuple[float, float]:
+    """Sizes at which the firms start off-peak and stop on-peak: what the cheapest sells at is the price without any
+    output."""
+    periods, cost = data.tables["periods"], float(data.tables["firms"]["cost"].min())
+    ratio = float(data.tables["storage"]["charge_ratio"].iloc[0])
+    net = (periods["intercept"] - periods["slope"] * periods["must_run"] - cost) / periods["slope"]
+    return float(-net.iloc[0] / ratio), float(net.iloc[1])
 
 
 def _fully_used(data: Data, k: float) -> dict[str, Any]:
@@ -78,48 +88,39 @@ def _fully_used(data: Data, k: float) -> dict[str, Any]:
     del model.stage
     solve(model)
     first, second = model.period
-    produce = [bool(pyo.value(model.generation[t]) > 1e-9) for t in (first, second)]
     spread = model.price[second] - model.charge_ratio * model.price[first]
     return {
         "use": k,
         "profit": float(pyo.value(block.profit)),
         "welfare": float(pyo.value(model.welfare)),
         "spread": float(pyo.value(spread)),
-        "regime": _regime(produce),
     }
 
 
-def _regime(produce: Sequence[bool]) -> str:
-    match produce:
-        case [True, True]:
+def _regime(off_peak: bool, on_peak: bool) -> str:
+    """In which periods the firms produce, in words."""
+    match (off_peak, on_peak):
+        case (True, True):
             return "firms produce in both periods"
-        case [False, True]:
+        case (False, True):
             return "firms stand still off-peak"
-        case [True, False]:
+        case (True, False):
             return "firms stand still on-peak"
     return "firms stand still"
 
 
-def _shade(axis: Axes, points: pd.DataFrame, named: bool) -> None:
-    """A background for each regime, with its name at the top of the axis."""
-    numbers = (points["regime"] != points["regime"].shift()).cumsum()
-    regimes = [part for _, part in points.groupby(numbers)]
-    ends = [(a["use"].iloc[-1] + b["use"].iloc[0]) / 2 for a, b in pairwise(regimes)] + [points["use"].iloc[-1]]
-    start = 0.0
-    for k, (part, end) in enumerate(zip(regimes, ends, strict=True)):
-        if len(regimes) > 1:
-            axis.axvspan(start, end, color=SHADE[k % 2], zorder=0, linewidth=0)
-            if named:
-                axis.text(
-                    (start + end) / 2,
-                    1.02,
-                    part["regime"].iloc[0],
-                    transform=axis.get_xaxis_transform(),
-                    ha="center",
-                    fontsize=8,
-                    color=GREY,
-                )
-        start = end
+def _shade(axis: Axes, data: Data, end: float, named: bool) -> None:
+    """A background for each regime up to ``end``, with its name at the top of the axis; none where there is only
+    one."""
+    starts, stops = _kinks(data)
+    ends = [0.0, *sorted(k for k in (starts, stops) if 0 < k < end), end]
+    for k, (low, up) in enumerate(pairwise(ends) if len(ends) > 2 else ()):
+        axis.axvspan(low, up, color=SHADE[k % 2], zorder=0, linewidth=0)
+        middle = (low + up) / 2
+        if named:
+            text = _regime(bool(middle > starts), bool(middle < stops))
+            place = {"transform": axis.get_xaxis_transform(), "ha": "center", "fontsize": 8, "color": GREY}
+            axis.text(middle, 1.02, text, **place)
 
 
 def size(one: Any, points: pd.DataFrame) -> Figure:
@@ -127,7 +128,7 @@ def size(one: Any, points: pd.DataFrame) -> Figure:
     figure, (profit, welfare) = _axes(2, 5.4)
     best = one.value("storage power", "owner=1")
     for axis in (profit, welfare):
-        _shade(axis, points, named=axis is profit)
+        _shade(axis, one.data, points["use"].iloc[-1], named=axis is profit)
     profit.plot(points["use"], points["profit"], color=BLUE)
     profit.plot([best], [one.value("storage profit", "owner=1")], "o", color=ORANGE, label="merchant, solved")
     s = theory.setting(one.data)
@@ -183,8 +184,9 @@ def firms(sizes: pd.DataFrame, critical: pd.DataFrame) -> Figure:
     number = sizes["firms"]
     built.plot(number, sizes["merchant [GW]"], color=ORANGE, label="merchant")
     built.plot(number, sizes["welfare owner [GW]"], color=GREEN, label="welfare owner")
-    change.plot(number, sizes["merchant's welfare change [kEUR]"], color=ORANGE)
-    change.plot(number, sizes["welfare owner's welfare change [kEUR]"], color=GREEN)
+    changes = [name for name in sizes.columns if "welfare change" in name]
+    for name, colour in zip(changes, (ORANGE, GREEN), strict=True):
+        change.plot(number, sizes[name], color=colour)
     change.axhline(0.0, color=GREY, linewidth=0.6)
     low, up = float(number.min()), float(number.max())
     for row in critical.itertuples(index=False):
@@ -197,7 +199,7 @@ def firms(sizes: pd.DataFrame, critical: pd.DataFrame) -> Figure:
     built.set_ylim(bottom=0)
     built.legend(frameon=False)
     change.set_xscale("log")
-    change.set_ylabel("welfare change [kEUR]")
+    change.set_ylabel(f"welfare change [{changes[0].partition('[')[2]}")
     change.set_xlabel("number of firms")
     change.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     change.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if value in (2, 3, 5, 20, 30, 50) else "")
@@ -231,7 +233,7 @@ def hours(schedules: Sequence[Any]) -> Figure:
         level.plot(steps, stored, color=colour)
     price.set_ylabel(f"price [{schedules[0].data.units['periods.intercept']}]")
     output.set_ylabel("output of firms [GWh]")
-    level.set_ylabel("stored at the end [GWh]")
+    level.set_ylabel("stored after it [GWh]")
     level.set_ylim(bottom=0)
     every = max(1, len(names) // 12)
     level.set_xticks(steps[::every], names[::every])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,15 @@ def test_the_command_gives_the_reference_day_back(tmp_path, capsys):
         pd.testing.assert_frame_equal(case.data.tables[name], reference.data.tables[name])
     (one,) = run_case(out, only=["merchant"], write=False).solved
     assert one.value("storage profit", "owner=1") == pytest.approx(112.73018252, rel=1e-6)
+
+
+def test_the_documented_command_works(tmp_path, monkeypatch, capsys):
+    page = (CASES.parents[1] / "docs" / "markets" / "storage_investment.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^python -m models\.storage_investment\.calibrate (.*)$", page, re.MULTILINE)
+    monkeypatch.chdir(CASES.parents[1])
+    words = [str(tmp_path / "my_day") if word == "my_day" else word for word in line.split()]
+    assert calibrate.main(words) == 0
+    assert len(read_case(tmp_path / "my_day").data.tables["periods"]) == 24
 
 
 def test_output_that_must_run_is_kept(tmp_path):

@@ -61,6 +61,16 @@ def test_the_optimum_jumps_where_the_two_peaks_are_equal():
     assert low == pytest.approx(159.9033153, abs=1e-6)
 
 
+@pytest.mark.parametrize("cost", [1.4, 1.8, 2.2])
+def test_an_optimum_on_a_kink(cost):
+    """Where the firms stop on-peak the spread begins to fall faster: left of 10 GW profit rises by 24 - 1.476 - 10 I,
+    right of it by 13 - 10 I."""
+    one = answer(data_of(5, 40, 0.1, 1, 30, 0, 1, cost, 20), "merchant")
+    assert one.value("storage power", "owner=1") == pytest.approx(10, abs=1e-8)
+    assert one.value("price", "period=on") == pytest.approx(30, abs=1e-8)
+    assert one.value("output", "period=on") == pytest.approx(0, abs=1e-8)
+
+
 @pytest.mark.parametrize(
     ("case", "bar", "tilde", "zero"),
     [("s1", 1.03982755, 1.62085321, 9.5), ("s2", 3.05974374, 4.73073557, 65.0), ("s3", 2.70156212, 5.56776436, np.inf)],
@@ -82,12 +92,18 @@ def test_cost_slope_above_which_a_planner_builds():
 def test_formulas_say_why_they_fail():
     solved = run_case(CASES / "textbook_s8a", only=["merchant", "welfare owner"], write=False).solved
     table = summary.formulas(solved).set_index("alternative")
-    assert table.at["merchant", "formula [GW]"] == pytest.approx(30.42035398, abs=1e-8)
-    assert "produce nothing off-peak" in table.at["merchant", "holds"]
+    assert table.at["merchant", "formula"] == pytest.approx(30.42035398, abs=1e-8)
+    assert "produce nothing off-peak" in table.at["merchant", "formula holds"]
     assert theory.closed_form(solved[0].data, "merchant", {}).empty
-    assert "net of output that must run" in " ".join(summary.warnings(solved)["warning"])
+    told = " ".join(summary.warnings(solved)["warning"])
+    assert "net of output that must run" in told
+    assert "closed form does not hold: firms produce nothing off-peak" in told
     ten = run_case(CASES / "textbook_s10", only=["merchant"], write=False).solved
-    assert "negative" in summary.formulas(ten)["holds"].iloc[0]
+    assert "negative" in summary.formulas(ten)["formula holds"].iloc[0]
+    (two,) = run_case(CASES / "textbook_s2", only=["installed"], write=False).solved
+    (row,) = summary.formulas([two]).to_dict("records")
+    assert row["solved"] == pytest.approx(row["formula"], abs=1e-8)
+    assert "the size given, 20, is above the operating optimum" in row["formula holds"]
 
 
 def test_charging_and_discharging_at_once_is_told():
@@ -115,6 +131,11 @@ def test_figures_show_the_solved_optimum():
     assert formula.get_ydata()[0] < mark.get_ydata()[0] - 10  # the printed formula's peak is the lower one
     assert mark.get_ydata()[0] >= np.max(line.get_ydata()) - 1e-9
     assert pyo.value(solved[0].model.storage[1].discharged) == pytest.approx(mark.get_xdata()[0])
+    named = [text.get_text() for text in figure.axes[0].texts]
+    assert named == ["firms stand still off-peak", "firms produce in both periods"]
+    kink = 25 / 1.1  # where charging has raised the price off-peak to the firms' cost
+    assert figure.axes[0].patches[1].get_x() == pytest.approx(kink, rel=1e-12)
+    assert np.isclose(line.get_xdata(), kink).any()
 
 
 def test_the_reference_day():

@@ -64,7 +64,7 @@ def ordered(merchant, owner):
     """
     s = theory.setting(merchant.data)
     built, wanted = (one.value("storage power", "owner=1") for one in (merchant, owner))
-    if s.K > 0 or not all(s.doubt(rule, k).startswith(theory.VALID) for rule, k in (("k_Pi", built), ("k_W", wanted))):
+    if s.K > 0 or not all(s.doubt(False, k).startswith(theory.VALID) for k in (built, wanted)):
         return
     assert s.n_bar() < s.n_tilde() < s.n_zero()
     assert (wanted > built) == (s.n_bar() > s.N)

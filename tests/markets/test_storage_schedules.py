@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from equilibrium import solve
 from equilibrium.case import Alternative, read_case
 from equilibrium.data import Data
 from equilibrium.run import run_case, solve_one
-from models.storage_investment import market, theory
+from models.storage_investment import market, schedule, theory
 
 CASES = Path(__file__).parents[2] / "data" / "storage_investment"
 
@@ -85,6 +86,19 @@ def test_a_merchant_beside_a_welfare_owner_plays_its_best_reply():
     Y, b = s.spread()
     assert built[0] == pytest.approx((Y - b * built[1]) / (s.I + 2 * b), rel=1e-8)
     assert built[1] > built[0] > 0
+
+
+def test_open_loop_play_is_one_convex_programme():
+    """Cournot storage beside Cournot firms has a potential; the conditions solved as they are give the same."""
+    data = read_case(CASES / "reference_day").data
+    one = answer(data, "open_loop_schedule")
+    assert one.solution.route.startswith("potential")
+    model = schedule.open_loop_schedule(data)
+    assert solve(model, "complementarity").certificate.ok
+    built = [one.value(name, "owner=1") for name in ("storage power", "storage energy")]
+    assert built == pytest.approx([model.storage[1].power.value, model.storage[1].energy.value], rel=1e-8)
+    leader = answer(data, "merchant_schedule")
+    assert one.value("storage profit", "owner=1") < leader.value("storage profit", "owner=1")
 
 
 def test_every_merchant_has_a_bound():
