@@ -165,7 +165,7 @@ def _label(axis: Axes, names: Sequence[str], xs: pd.Series, ys: pd.Series, away:
 def _frontier(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     figure, (axis,) = _axes(height=4.2)
     axis.plot(table[GINI], table[SURPLUS], "o-", color=BLUE)
-    _label(axis, names, table[GINI], table[SURPLUS], (7, -9))
+    _label(axis, names, table[GINI], table[SURPLUS], (8, -3))
     axis.set(xlabel="Gini coefficient of surplus (0: all alike)", ylabel=f"average {SURPLUS}", ylim=(0, None))
     axis.margins(x=0.12)
     return figure
