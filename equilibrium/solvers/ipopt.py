@@ -41,8 +41,11 @@ def solve(
     spread = mcp.scales(best)[0]
     for attempt in range(restarts + 1):
         z = best if attempt == 0 else np.clip(best + spread * random.normal(size=mcp.size), mcp.lower, mcp.upper)
-        candidate = newton.polish(mcp, _homotopy(mcp, z))
         count += 1
+        try:
+            candidate = newton.polish(mcp, _homotopy(mcp, z))
+        except ArithmeticError:
+            continue  # the conditions have no value where this attempt began
         if mcp.error(candidate) < best_error:
             best, best_error = candidate, mcp.error(candidate)
         if best_error <= 1e-9:

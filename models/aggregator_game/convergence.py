@@ -9,6 +9,7 @@ rounds swing ever wider.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,16 +82,16 @@ def _path(rounds: Iterator[Array]) -> list[Array]:
 
 
 def _row(who: str, order: str, path: list[Array], exact: Array, factor: float) -> dict[str, Any]:
-    moved = [float(np.abs(new - old).max()) for old, new in zip(path, path[1:], strict=False)]
+    moved = [float(np.abs(new - old).max()) for old, new in pairwise(path)]
     settled = moved[-1] <= SETTLED
-    middle = [later / earlier for earlier, later in zip(moved[2:], moved[3:], strict=False) if earlier > 0]
+    middle = [later / earlier for earlier, later in pairwise(moved[2:]) if earlier > 0]
     return {
         "players": who,
         "order": order,
         "rounds": str(len(moved)) if settled else f"not within {ROUNDS}",
         "moves shrink by": float(np.median(middle)) if middle else float("nan"),
-        "c sum 1/(2(a+c)) of those who buy": factor,
-        "distance from equilibrium [MWh]": float(np.abs(path[-1] - exact).max()),
+        "c sum 1/(2(a+c))": factor,
+        "away from equilibrium [MWh]": float(np.abs(path[-1] - exact).max()),
     }
 
 

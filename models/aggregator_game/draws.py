@@ -1,8 +1,8 @@
-"""Games of users drawn at random, for studies that average over draws: who is with whom, and what each variant gives."""
+"""Games of users drawn at random, for studies that average over draws: who is with whom, what each variant gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,23 +124,27 @@ def confirmed(game: Any, one: Any) -> bool:
     return True
 
 
-def averages(outcomes: Sequence[Outcome]) -> Mapping[str, Any]:
+PRICE, SURPLUS, CONSUMPTION = "price [EUR/MWh]", "surplus [EUR]", "use [MWh]"
+GINI, SMALLEST, TOTAL = "Gini", "least [EUR]", "total [EUR]"
+MEASURES: Mapping[str, Callable[[Outcome], float]] = {
+    PRICE: lambda one: one.price,
+    SURPLUS: lambda one: float(one.s.mean()),
+    CONSUMPTION: lambda one: float(one.x.mean()),
+    GINI: lambda one: gini(one.s),
+    "Gini use": lambda one: gini(one.x),
+    "deviation [MWh]": lambda one: float(one.x.std()),
+    SMALLEST: lambda one: float(one.s.min()),
+    TOTAL: lambda one: float(one.s.sum()),
+}
+
+
+def averages(outcomes: Sequence[Outcome], told: Iterable[str] = tuple(MEASURES)) -> Mapping[str, Any]:
     """Means over the draws with an equilibrium of what is computed within each draw, dropped users as zeros; how many
-    draws have one; the verdict of all together."""
+    draws have one; the verdict of all together. told: names of ``MEASURES``."""
     found = [one for one in outcomes if len(one.x)]
     bad = [one for one in outcomes if one.verdict == UNCERTIFIED]
-    measures = {
-        "price [EUR/MWh]": lambda one: one.price,
-        "average surplus [EUR]": lambda one: one.s.mean(),
-        "average consumption [MWh]": lambda one: one.x.mean(),
-        "Gini of surplus": lambda one: gini(one.s),
-        "Gini of consumption": lambda one: gini(one.x),
-        "standard deviation of consumption [MWh]": lambda one: one.x.std(),
-        "total surplus [EUR]": lambda one: one.s.sum(),
-        "smallest surplus [EUR]": lambda one: one.s.min(),
-    }
-    row: dict[str, Any] = {"solvable": f"{len(found)} of {len(outcomes)}"}
-    for name, measure in measures.items():
-        row[name] = float(np.mean([measure(one) for one in found])) if found else float("nan")
+    row: dict[str, Any] = {"draws": f"{len(found)}/{len(outcomes)}"}
+    for name in told:
+        row[name] = float(np.mean([MEASURES[name](one) for one in found])) if found else float("nan")
     row["verdict"] = UNCERTIFIED if bad else (CERTIFIED if found else "none")
     return row

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .draws import CONSUMPTION, GINI, SURPLUS
+from .studies import ALL, FIRST, SECOND, SIZE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GREY, PINK, SKY = "#0072B2", "#D55E00", "#009E73", "#555555", "#CC79A7", "#56B4E9"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY)
 Tables = Mapping[str, pd.DataFrame]
-SURPLUS, CONSUMPTION = "average surplus [EUR]", "average consumption [MWh]"
 
 
 def _axes(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 7.2) -> tuple[Figure, list[Axes]]:
@@ -34,11 +36,10 @@ def feasible_set(tables: Tables) -> Mapping[str, Figure]:
     figure, (axis,) = _axes(height=4.6, width=5.6)
     s1, s2 = edge["s1 [EUR]"], edge["largest s2 [EUR]"]
     axis.fill_between(s1, s2, color="#DDEAF3", label="feasible")
-    axis.plot(s1[edge["front"]], s2[edge["front"]], color=BLUE, linewidth=2, label="Pareto front")
-    for k, row in enumerate(fair.itertuples(index=False)):
-        axis.plot(row[1], row[2], "o", color=ORANGE, zorder=3, label="α-fair" if k == 0 else None)
-        name = "∞" if np.isinf(row[0]) else f"{row[0]:g}"
-        axis.annotate(f"α = {name}", (row[1], row[2]), (5, 5), textcoords="offset points", fontsize=8)
+    axis.plot(s1, s2.where(edge["front"]), color=BLUE, linewidth=2, label="Pareto front")
+    points = fair["s1 [EUR]"], fair["s2 [EUR]"]
+    axis.plot(*points, "o", color=ORANGE, zorder=3, label="α-fair", clip_on=False)
+    _label(axis, _names(fair["alpha"]), *points, (5, 6))
     axis.set(xlabel="surplus of the first user [EUR]", ylabel="surplus of the second user [EUR]")
     axis.set(xlim=(0, None), ylim=(0, None))
     axis.legend(frameon=False)
@@ -69,7 +70,7 @@ def convergence(tables: Tables) -> Mapping[str, Figure]:
 
 def _band(axis: Axes, part: pd.DataFrame) -> None:
     rounds = part["round"]
-    axis.fill_between(rounds, part["5 %"], part["95 %"], color="#DDEAF3", label="5 to 95 % of the users")
+    axis.fill_between(rounds, part["5 %"], part["95 %"], color="#CFE0EC", label="5 to 95 % of the users")
     axis.fill_between(rounds, part["25 %"], part["75 %"], color="#A9CBE2", label="25 to 75 %")
     axis.plot(rounds, part["50 %"], color=BLUE, label="median")
 
@@ -78,32 +79,32 @@ def large_user(tables: Tables) -> Mapping[str, Figure]:
     """Small users' average surplus beside a growing large user (figure 5)."""
     table = tables["large_user"]
     figure, (axis,) = _axes()
-    _bars(axis, [f"{size:g}" for size in table["size of large user [MWh]"]], table[SURPLUS])
-    axis.set(xlabel="size b/a of the large user [MWh]", ylabel=SURPLUS)
+    _bars(axis, [f"{size:g}" for size in table[SIZE]], table[SURPLUS])
+    axis.set(xlabel="size b/a of the large user [MWh]", ylabel=f"average {SURPLUS}")
     return {"large_user": figure}
 
 
 def _bars(axis: Axes, names: Sequence[str], values: pd.Series, colours: Sequence[str] | str = BLUE) -> None:
     bars = axis.bar(names, values, color=colours, width=0.6)
-    axis.bar_label(bars, [f"{value:.2f}" for value in values], fontsize=8)
+    axis.bar_label(bars, [f"{value:.2f}" if value >= 0.1 else f"{value:.2g}" for value in values], fontsize=8)
     axis.margins(y=0.12)
 
 
 def allocation_rules(tables: Tables) -> Mapping[str, Figure]:
     """Average surplus and consumption by rule (figures 6 and 7), and how they are spread (figures 8 and 9)."""
     table = tables["allocation_rules"]
-    shown = table[table["large user"].isin(["none", "the case's"]) & table[SURPLUS].notna()]
-    shown = shown[~shown["rule"].str.contains("literal")]
+    shown = table[table["large user"].isin(["none", "given"]) & table[SURPLUS].notna()]
+    shown = shown[~shown["alternative"].str.contains("literal")]
     names = [
         f"{rule}\n({'without' if large == 'none' else 'with'} large user)".replace(", ", ",\n")
-        for rule, large in zip(shown["rule"], shown["large user"], strict=True)
+        for rule, large in zip(shown["alternative"], shown["large user"], strict=True)
     ]
-    colours = [GREY if rule == "no aggregator" else BLUE for rule in shown["rule"]]
+    colours = [GREY if rule == "no aggregator" else BLUE for rule in shown["alternative"]]
     found = {}
-    for name, column in (("surplus", SURPLUS), ("consumption", CONSUMPTION)):
+    for name, column in (("surplus", SURPLUS), ("use", CONSUMPTION)):
         found[f"{name}_by_rule"], (axis,) = _axes(width=9.5)
         _bars(axis, names, shown[column], colours)
-        axis.set_ylabel(column)
+        axis.set_ylabel(f"average {column}")
         axis.tick_params("x", labelsize=8)
     for rule, name in (("welfare", "spread_welfare"), ("proportional, filtered", "spread_proportional")):
         found[name] = _spread(tables["densities"], rule)
@@ -125,31 +126,47 @@ def _spread(densities: pd.DataFrame, rule: str) -> Figure:
 def alpha(tables: Tables) -> Mapping[str, Figure]:
     """Average surplus as alpha rises for both (figure 10) or for one aggregator (figure 11), and the frontier."""
     table = tables["alpha"]
-    names = ["∞" if np.isinf(value) else f"{value:g}" for value in table["alpha"]]
+    names = _names(table["alpha"])
     both, (axis,) = _axes()
     axis.plot(names, table[SURPLUS], "o-", color=BLUE)
-    axis.set(xlabel="α of both aggregators", ylabel=SURPLUS, ylim=(0, None))
+    axis.set(xlabel="α of both aggregators", ylabel=f"average {SURPLUS}", ylim=(0, None))
     one, (second,) = _axes(height=4.0)
     for column, label, colour in (
-        ("of the one with alpha 0 [EUR]", "aggregator that keeps α = 0", GREEN),
-        ("one raises alpha: average surplus [EUR]", "all users", BLUE),
-        ("of the other [EUR]", "aggregator that raises α", ORANGE),
+        (FIRST, "aggregator that keeps α = 0", GREEN),
+        (ALL, "all users", BLUE),
+        (SECOND, "aggregator that raises α", ORANGE),
     ):
         second.plot(names, table[column], "o-", color=colour, label=label)
-    second.set(xlabel="α of the one aggregator", ylabel=SURPLUS, ylim=(0, None))
+    second.set(xlabel="α of the one aggregator", ylabel=f"average {SURPLUS}", ylim=(0, None))
     second.legend(frameon=False, fontsize=8)
     return {"alpha_of_both": both, "alpha_of_one": one, "frontier": _frontier(table, names)}
 
 
+def _names(alphas: pd.Series) -> list[str]:
+    return ["∞" if np.isinf(value) else f"{value:g}" for value in alphas]
+
+
+def _label(axis: Axes, names: Sequence[str], xs: pd.Series, ys: pd.Series, away: tuple[float, float]) -> None:
+    """Each point's alpha beside it; points too near for two labels share one."""
+    groups: list[list[int]] = []
+    for k in range(len(names)):
+        last = groups[-1][0] if groups else k
+        near = abs(xs[k] - xs[last]) <= 0.05 * np.ptp(xs) and abs(ys[k] - ys[last]) <= 0.05 * np.ptp(ys)
+        if groups and near:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    for group in groups:
+        text = "α = " + ", ".join(names[k] for k in group)
+        at = float(xs[group[0]]), float(ys[group[0]])
+        axis.annotate(text, at, away, textcoords="offset points", fontsize=8, annotation_clip=False)
+
+
 def _frontier(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     figure, (axis,) = _axes(height=4.2)
-    axis.plot(table["Gini of surplus"], table[SURPLUS], "o-", color=BLUE)
-    last = np.inf, np.inf
-    for name, x, y in zip(names, table["Gini of surplus"], table[SURPLUS], strict=True):
-        if abs(x - last[0]) > 0.012 or abs(y - last[1]) > 0.5:
-            axis.annotate(f"α = {name}", (x, y), (6, 5), textcoords="offset points", fontsize=8)
-            last = x, y
-    axis.set(xlabel="Gini coefficient of surplus (0: all alike)", ylabel=SURPLUS, ylim=(0, None))
+    axis.plot(table[GINI], table[SURPLUS], "o-", color=BLUE)
+    _label(axis, names, table[GINI], table[SURPLUS], (8, -3))
+    axis.set(xlabel="Gini coefficient of surplus (0: all alike)", ylabel=f"average {SURPLUS}", ylim=(0, None))
     axis.margins(x=0.12)
     return figure
 
@@ -160,11 +177,11 @@ def number_of_aggregators(tables: Tables) -> Mapping[str, Figure]:
     for name, rule in (("number_welfare", "welfare"), ("number_proportional", "proportional, filtered")):
         figure, axes = _axes(1, 2, 3.6, 9.0)
         for axis, column in zip(axes, (SURPLUS, CONSUMPTION), strict=True):
-            for large, colour in (("none", BLUE), ("the case's", ORANGE)):
-                part = table[(table["rule"] == rule) & (table["large user"] == large)]
+            for large, colour in (("none", BLUE), ("given", ORANGE)):
+                part = table[(table["alternative"] == rule) & (table["large user"] == large)]
                 label = "no large user" if large == "none" else "beside the large user"
-                axis.plot(part["aggregators"], part[column], "o-", color=colour, label=label)
-            axis.set(xlabel="aggregators", ylabel=column, xscale="log")
+                axis.plot(part["number"], part[column], "o-", color=colour, label=label)
+            axis.set(xlabel="aggregators", ylabel=f"average {column}", xscale="log")
             axis.set_xticks([1, 2, 4, 8, 16, 32, 64, 200], ["1", "2", "4", "8", "16", "32", "64", "200"])
             axis.minorticks_off()
         axes[0].legend(frameon=False)

@@ -13,8 +13,9 @@ How it is written, by alpha:
   whatever its alpha.)
 * alpha >= 1: Vars u = ln x. Each ln s_i = u_i + ln(b_i - p - a_i x_i) is concave in u, so the problem is convex.
 * max-min: the same, with a Var for ln t and ln t <= ln s_i.
-* 0 < alpha < 1: the same in u, for the users that are served at the equilibrium which ``equilibria`` found: whether a
-  user takes part (x_i > 0) or p >= b_i is a choice between sets of users, and each has its own conditions.
+* 0 < alpha < 1: Vars x, of the users that are served at the equilibrium which ``equilibria`` found: whether a user
+  takes part (x_i > 0) or p >= b_i is a choice between sets of users, and each has its own conditions. In x, unlike in
+  ln x, the payoff's slope grows without limit as a user's share vanishes, so solvers are not led to leave users out.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     for name in ("intercept", "slope", "exponent"):
         setattr(model, f"price_{name}", data.param("parameters", f"price_{name}"))
     first = _start(case)
-    members = _members(case, first)
+    members = _members(case)
     model.aggregator = pyo.Block(list(members))
     for name, users in members.items():
-        _purchases(model.aggregator[name], users, first, _logarithmic(case, name))
+        _purchases(model.aggregator[name], users, first, _fair(case, name) >= 1)
     model.total = pyo.Expression(expr=sum(sum(block.x[:, :]) for block in model.aggregator.values()))
     model.price = pyo.Expression(expr=model.price_intercept + model.price_slope * model.total**model.price_exponent)
     for name in members:
@@ -64,30 +65,37 @@ def _numbers(case: setting.Setting, values: np.ndarray) -> pyo.Param:
 
 
 def _start(case: setting.Setting) -> dict[Any, float]:
-    """Where solvers begin: consumption at the first equilibrium known, else so little that everybody has a surplus."""
-    found = equilibria.solve(case.game).equilibria
-    if found:
-        return dict(zip(case.users, case.everybody(found[0].x), strict=True))
-    wish = case.b / (2 * case.a)
-    low = case.b[case.served].min() if case.served.any() else 0.0
-    share = min(0.25, case.price.total(HALF * low) / float(wish.sum())) or 0.25
+    """Where solvers begin: a share of what each user would buy alone at a rough price, so little that the price stays
+    below half of the lowest first value and everybody has a surplus. Nothing of the market's own answer."""
+    low, high = 0.0, float(case.b.max())
+    for _ in range(20):
+        price = 0.5 * (low + high)
+        total = case.price.total(price)
+        wish = np.maximum(case.b - price, 0.01 * case.b) / (2 * case.a + case.price.at(total)[1])
+        low, high = (price, high) if wish.sum() > total else (low, price)
+    least = case.b[case.served].min() if case.served.any() else 0.0
+    share = min(HALF, case.price.total(HALF * least) / float(wish.sum())) or HALF
     return dict(zip(case.users, share * wish, strict=True))
 
 
-def _members(case: setting.Setting, first: dict[Any, float]) -> dict[str, list[Any]]:
+def _members(case: setting.Setting) -> dict[str, list[Any]]:
     """The users of each aggregator that enter the model: those served, and for 0 < alpha < 1 those that buy at the
-    first equilibrium known."""
-    choosy = (case.alpha > 0) & (case.alpha < 1)
+    first equilibrium known (who takes part is a choice between sets; each set has its own conditions)."""
+    there = case.served.copy()
+    choosy = ((case.alpha > 0) & (case.alpha < 1))[case.owner]
+    if choosy.any():
+        found = equilibria.solve(case.game).equilibria
+        there &= ~choosy | (case.everybody(found[0].x) > 0 if found else case.b > case.price.at(0.0)[0])
     members: dict[str, list[Any]] = {}
-    for k in np.flatnonzero(case.served):
-        if first[case.users[k]] > 0 or not choosy[case.owner[k]]:
-            members.setdefault(case.names[case.owner[k]], []).append(case.users[k])
+    for k in np.flatnonzero(there):
+        members.setdefault(case.names[case.owner[k]], []).append(case.users[k])
     return members
 
 
-def _logarithmic(case: setting.Setting, name: str) -> bool:
+def _fair(case: setting.Setting, name: str) -> float:
+    """alpha of an aggregator; 0 for a single user."""
     j = case.names.index(name)
-    return bool(case.alpha[j] > 0 and np.count_nonzero(case.served & (case.owner == j)) > 1)
+    return float(case.alpha[j]) if np.count_nonzero(case.served & (case.owner == j)) > 1 else 0.0
 
 
 def _purchases(block: Any, users: list[Any], first: dict[Any, float], logarithmic: bool) -> None:
@@ -100,10 +108,14 @@ def _purchases(block: Any, users: list[Any], first: dict[Any, float], logarithmi
 
 
 def _payoff(model: Any, block: Any, case: setting.Setting, name: str) -> None:
-    users, alpha = list(block.x), float(case.alpha[case.names.index(name)])
-    if block.component("u") is None:
+    users, alpha = list(block.x), _fair(case, name)
+    if alpha == 0:
         surplus = sum(_margin(model, block, k) * block.x[k] for k in users)
         block.payoff = pyo.Objective(expr=surplus, sense=pyo.maximize)
+        return
+    if alpha < 1:
+        shares = sum(pyo.exp((1 - alpha) * (pyo.log(block.x[k]) + pyo.log(_margin(model, block, k)))) for k in users)
+        block.payoff = pyo.Objective(expr=shares / (1 - alpha), sense=pyo.maximize)
         return
     block.log_surplus = pyo.Expression(users, rule=lambda b, *key: b.u[key] + pyo.log(_margin(model, b, key)))
     if alpha == np.inf:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gaussian_kde
 
-from .draws import Crowd, Outcome, averages, crowd, play
+from .draws import CONSUMPTION, GINI, MEASURES, PRICE, SMALLEST, SURPLUS, TOTAL, Crowd, Outcome, averages, crowd, play
 
 Tables = Mapping[str, pd.DataFrame]
 Progress = Callable[[str], None]
@@ -21,11 +21,15 @@ Progress = Callable[[str], None]
 MANY, FEW = 50, 10
 """Draws of the comparisons of rules, and of those of many alphas or numbers of aggregators."""
 
-SIZES = (0, 50, 100, 200, 300, 400)
-"""Sizes b/a [MWh] of the large user."""
+SIZE, SIZES = "large user [MWh]", (0, 50, 100, 200, 300, 400)
+"""Sizes b/a of the large user."""
+
+LONG = tuple(name for name in MEASURES if name != SMALLEST)
+SHORT = (PRICE, SURPLUS, CONSUMPTION, GINI, SMALLEST, TOTAL)
 
 ALPHAS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 4, 8, np.inf)
 NUMBERS = (1, 2, 4, 8, 16, 32, 64, 100, 200)
+ALL, FIRST, SECOND = "one raises it: all [EUR]", "the one at 0 [EUR]", "the other [EUR]"
 PAIR = 2
 """Aggregators where their number does not vary."""
 
@@ -34,10 +38,10 @@ RULES: Mapping[str, tuple[float | None, str]] = {
     "welfare": (0, "literal"),
     "proportional, literal": (1, "literal"),
     "proportional, filtered": (1, "filtered"),
-    "proportional, maximal service": (1, "maximal"),
+    "proportional, maximal": (1, "maximal"),
     "max-min, literal": (np.inf, "literal"),
     "max-min, filtered": (np.inf, "filtered"),
-    "max-min, maximal service": (np.inf, "maximal"),
+    "max-min, maximal": (np.inf, "maximal"),
 }
 GRID = 121
 """Points of a density."""
@@ -48,7 +52,7 @@ def large_user(data: Any, alternatives: Sequence[Any], progress: Progress) -> Ta
     users, rows = crowd(data, MANY), []
     for size in SIZES:
         progress(f"a large user of {size} MWh")
-        rows.append({"size of large user [MWh]": size, **averages(_each(users, (), "literal", _sized(users, size)))})
+        rows.append({SIZE: size, **averages(_each(users, (), "literal", _sized(users, size)), SHORT)})
     return {"large_user": pd.DataFrame(rows)}
 
 
@@ -56,19 +60,22 @@ def allocation_rules(data: Any, alternatives: Sequence[Any], progress: Progress)
     """Tables ``allocation_rules``: two aggregators with each rule, beside the case's large users, and beside one as
     large as all small users together; ``densities``: how purchases and surpluses are spread."""
     users, rows, kept = crowd(data, MANY), [], {}
-    progress("without a large user")
-    rows.append({"large user": "none", "rule": "no aggregator", **averages(_each(users, (), "literal", ()))})
+    for name in ("no aggregator", "proportional, literal", "max-min, literal"):
+        progress(f"{name}, without a large user")
+        value, rule = RULES[name]
+        found = averages(_each(users, _pair(value), rule, ()), LONG)
+        rows.append({"alternative": name, "large user": "none", **found})
     for name, (alpha, rule) in RULES.items():
         progress(name)
         kept[name] = _each(users, _pair(alpha), rule, users.large)
-        rows.append({"large user": "the case's", "rule": name, **averages(kept[name])})
+        rows.append({"alternative": name, "large user": "given", **averages(kept[name], LONG)})
     for name, (alpha, rule) in RULES.items():
         progress(f"{name}, a large user as large as all others")
         found = [
             play(a, b, _pair(alpha), rule, _sized(users, float((b / a).sum())), users.price)
             for a, b in zip(users.a, users.b, strict=True)
         ]
-        rows.append({"large user": "as large as all", "rule": name, **averages(found)})
+        rows.append({"alternative": name, "large user": "as all", **averages(found, LONG)})
     chosen = {name: kept[name] for name in ("no aggregator", "welfare", "proportional, filtered")}
     return {"allocation_rules": pd.DataFrame(rows), "densities": densities(chosen)}
 
@@ -79,15 +86,15 @@ def alpha(data: Any, alternatives: Sequence[Any], progress: Progress) -> Tables:
     users, rows = crowd(data, FEW), []
     for value in ALPHAS:
         progress(f"alpha {value:g}")
-        both = averages(_each(users, (value, value), "filtered", (), True))
+        both = averages(_each(users, (value, value), "filtered", (), True), SHORT)
         one = _each(users, (0, value), "filtered", (), True)
         first = [outcome.s[: _half(outcome)].mean() for outcome in one]
         second = [outcome.s[_half(outcome) :].mean() for outcome in one]
         row = {"alpha": value, **{name: both[name] for name in both if name != "verdict"}}
         row |= {
-            "one raises alpha: average surplus [EUR]": averages(one)["average surplus [EUR]"],
-            "of the one with alpha 0 [EUR]": float(np.mean(first)),
-            "of the other [EUR]": float(np.mean(second)),
+            ALL: averages(one)[SURPLUS],
+            FIRST: float(np.mean(first)),
+            SECOND: float(np.mean(second)),
             "verdict": max(both["verdict"], averages(one)["verdict"]),
         }
         rows.append(row)
@@ -98,12 +105,12 @@ def number_of_aggregators(data: Any, alternatives: Sequence[Any], progress: Prog
     """Table ``number_of_aggregators``: the same users in more and more aggregators."""
     users, rows = crowd(data, FEW), []
     for name, value in (("welfare", 0.0), ("proportional, filtered", 1.0)):
-        for beside, large in (("none", ()), ("the case's", users.large)):
+        for beside, large in (("none", ()), ("given", users.large)):
             for count in NUMBERS:
                 if count <= users.a.shape[1]:
                     progress(f"{name}, {count} aggregators")
-                    found = averages(_each(users, (value,) * count, "filtered", large))
-                    rows.append({"rule": name, "large user": beside, "aggregators": count, **found})
+                    found = averages(_each(users, (value,) * count, "filtered", large), SHORT[:4])
+                    rows.append({"alternative": name, "large user": beside, "number": count, **found})
     return {"number_of_aggregators": pd.DataFrame(rows)}
 
 
