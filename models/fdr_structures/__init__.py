@@ -27,9 +27,9 @@ from math import inf
 from typing import Any
 
 from equilibrium.errors import Fault
-from equilibrium.market import Column, Market, Structure, Table
+from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, figures, strategic, strategic_theory, structures, summary, theory
+from . import accounts, figures, integration, strategic, strategic_theory, structures, summary, theory
 
 SHARES_SUM = 1e-9  # how far shares may be from one (a table of thirds written with twelve digits)
 
@@ -246,4 +246,10 @@ market = Market(
     check=check,
     summary=summary.tables,
     figures=figures.draw,
+    studies={
+        "integration": Study(
+            "Is integrating generation and aggregation better than separation, by how much, and by which effect",
+            integration.run,
+        )
+    },
 )

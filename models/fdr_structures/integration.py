@@ -1,0 +1,137 @@
+"""Is it better to integrate generation and aggregation than to keep them apart, by how much, and why?
+
+Apart, a monopoly aggregator decides loads and the first generator its output; integrated, one firm decides both. Two
+things change: what loads are (allocation), and what is generated at given loads (production efficiency). With C(s, y)
+the system cost at loads s and outputs y, and Y(s), Z(s) what separate and integrated firms generate at loads s,
+
+    C(s, Y(s)) - C(i, Z(i)) = production + allocation,
+    production = average over loads v = s, i of C(v, Y(v)) - C(v, Z(v)),
+    allocation = average over replies V = Y, Z of C(s, V(s)) - C(i, V(i)),
+
+so neither effect depends on which is changed first. All four costs are those of equilibria: at given loads the
+generators' game is solved, with the owner of the flexible load among them or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import nan
+from typing import Any
+
+import pandas as pd
+import pyomo.environ as pyo
+
+from equilibrium import solve
+from equilibrium.errors import EquilibriumError
+
+from . import generation, strategic, structures, undetermined
+
+SEPARATE = ((1, "N"), (1, "L"), (2, "N"), (10, "N"))
+"""What integration is held against: how many equal aggregators, and when they decide."""
+
+TIMINGS = {"N": "at once", "L": "loads first"}
+
+
+def given_loads(data: Any, load: Mapping[Any, float], owner_buys: bool) -> pyo.ConcreteModel:
+    """Generators compete over given loads (a rule); ``owner_buys``: the first one pays for them as well."""
+    model = structures.setting(data)
+    generation.plants(model, data)
+    model.given = pyo.Param(model.period, initialize=dict(load), mutable=True)
+    model.generator = pyo.Block(model.generators)
+    for g in model.generators:
+        generation.plant(model, model.generator[g], g)
+    generation.supply_beside(
+        model,
+        lambda t: model.given[t],
+        lambda g, t: model.generator[g].generation[t],
+        sum(model.generator[g].generation_cost for g in model.generators),
+    )
+    first, *others = model.generator.values()
+    generation.sells_no_more_than_used(model, first)
+    own = {t: model.given[t] if owner_buys else 0.0 for t in model.period}
+    first.maximise_profit = pyo.Objective(
+        expr=sum(model.price[t] * (first.generation[t] - own[t]) for t in model.period) - first.generation_cost,
+        sense=pyo.maximize,
+    )
+    for block in others:
+        generation.compete(model, block)
+    return model
+
+
+def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None]) -> Mapping[str, pd.DataFrame]:
+    """Tables ``integration`` (a row for each way to be separate: costs, what integration saves, by which effect) and
+    ``loads`` (flexible load by period, MWh)."""
+    rows, loads = [], []
+    for aggregators, timing in SEPARATE:
+        progress(f"{aggregators} aggregators, {TIMINGS[timing]}")
+        named = {"aggregators": aggregators, "timing": TIMINGS[timing]}
+        try:
+            row, load = compare(data, aggregators, timing)
+        except EquilibriumError as error:
+            row, load = {"verdict": str(error)}, pd.DataFrame()
+        rows.append(named | row)
+        loads.append(load.assign(**named))
+    columns = ["aggregators", "timing", "period", "separate [MWh]", "integrated [MWh]"]
+    return {"integration": pd.DataFrame(rows), "loads": pd.concat(loads).reindex(columns=columns)}
+
+
+def compare(data: Any, aggregators: int, timing: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    """(a row of costs and effects, loads by period). What integration does to loads, and so either effect, is NaN where
+    the integrated firm's loads are not determined. Raises EquilibriumError where an equilibrium is not certified."""
+    apart, first = _answer(strategic.strategic_cournot(data, aggregators, timing))
+    whole, second = _answer(strategic.integrated(data))
+    determined = not undetermined.ranges(whole)
+    separate, integrated = (float(pyo.value(model.system_cost)) for model in (apart, whole))
+    production, allocation, words = effects(data, apart, whole) if determined else (nan, nan, [])
+    row = {
+        "separate [EUR]": separate,
+        "integrated [EUR]": integrated,
+        "saved [EUR]": separate - integrated,
+        "by production [EUR]": production,
+        "by allocation [EUR]": allocation,
+        "better": better(separate - integrated, separate),
+        "verdict": max((first, second, *words), key=("certified", "certified, local").index),
+    }
+    loads = [
+        {
+            "period": t,
+            "separate [MWh]": float(pyo.value(apart.flexible_load[t])),
+            "integrated [MWh]": float(pyo.value(whole.flexible_load[t])) if determined else nan,
+        }
+        for t in apart.period
+    ]
+    return row, pd.DataFrame(loads)
+
+
+def effects(data: Any, apart: Any, whole: Any) -> tuple[float, float, list[str]]:
+    """(production, allocation, verdicts of the equilibria at given loads), see above."""
+    costs, words = [], []
+    for owner_buys in (False, True):
+        for found in (apart, whole):
+            load = {t: float(pyo.value(found.flexible_load[t])) for t in found.period}
+            model, word = _answer(given_loads(data, load, owner_buys))
+            costs.append(float(pyo.value(model.system_cost)))
+            words.append(word)
+    apart_apart, apart_whole, whole_apart, whole_whole = costs  # who generates, at whose loads
+    production = (apart_apart - whole_apart + apart_whole - whole_whole) / 2
+    allocation = (apart_apart - apart_whole + whole_apart - whole_whole) / 2
+    return production, allocation, words
+
+
+def better(saved: float, cost: float) -> str:
+    """Which of the two costs less, in a word; equal within 1e-9 of the cost."""
+    if abs(saved) <= 1e-9 * abs(cost):
+        return "equal"
+    return "integrated" if saved > 0 else "separate"
+
+
+def _answer(model: pyo.ConcreteModel) -> tuple[pyo.ConcreteModel, str]:
+    """The solved model and its verdict. Raises Uncertified where there is none that holds."""
+    certificate = solve(model).certificate
+    if certificate.verdict not in ("certified", "certified, local"):
+        raise Uncertified(f"{certificate.verdict}: {certificate.scope}")
+    return model, certificate.verdict
+
+
+class Uncertified(EquilibriumError):
+    """One of the equilibria that are compared is not certified."""
