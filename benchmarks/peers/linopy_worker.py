@@ -70,6 +70,7 @@ def by_destination(plants, links, load, split):
 
 
 def answer(path, reading, options):
+    """What was found, with the seconds of each step."""
     plants = pd.read_csv(f"{path}/plants.csv", index_col=[0, 1])
     links = pd.read_csv(f"{path}/links.csv", index_col=[0, 1])
     load = pd.read_csv(f"{path}/inelastic_demand.csv", index_col=[0, 1])["quantity"].unstack("hour")

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import DECISION, DENSE, MixedComplementarity
-from ..solvers import apart, clarabel, highs, newton
+from ..solvers import apart, batched, clarabel, highs, newton
 from ..solvers.outcome import Outcome, Termination
 from ..solvers.settle import settle
 from ..tolerances import RESIDUAL
@@ -141,6 +141,16 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
         return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
         yield lambda value=value: (*highs.minimise(potential.programme, value), newton.polish)  # type: ignore[misc]
+    yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
+
+
+def _alone(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, np.ndarray, Outcome, Callable]:
+    """The answer of the interior point that treats many problems at once, for one."""
+    began = time.perf_counter()
+    problems = apart.stacked(mcp, np.arange(mcp.size)[None, :])
+    z = batched.solve(problems, mcp.interior())[0][:, 0]
+    outcome = Outcome(Termination.LIMIT, "", time.perf_counter() - began, "interior point and active set")
+    return z[potential.variables], z[potential.rows], outcome, lambda mcp, z: z
 
 
 def convexified(

@@ -102,7 +102,7 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper, terms (n, scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), the others (n, scenarios)."""
 
     shape: Shape
     data: np.ndarray
