@@ -1,12 +1,15 @@
-"""Seeded systems of interconnected countries, for benchmarks and tests."""
+"""Seeded systems of interconnected countries, as one model or hour by hour, for benchmarks and tests."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyomo.environ as pyo
 
 from equilibrium.data import Data
-from models.coupled_countries import market
+from models.coupled_countries import market, readings
+
+READINGS = ("netted", "separable", "joint")
 
 
 def system(countries: int = 30, lines: int = 60, plants: int = 10, hours: int = 24, seed: int = 0) -> Data:
@@ -46,3 +49,17 @@ def system(countries: int = 30, lines: int = 60, plants: int = 10, hours: int = 
         "inelastic_demand": demand.set_index(["country", "hour"]),
     }
     return Data(market, {}, tables)
+
+
+def state(data: Data, reading: str) -> pyo.ConcreteModel:
+    """The model of all hours in one of READINGS."""
+    return getattr(readings, reading)(data)
+
+
+def hour_by_hour(data: Data, reading: str) -> tuple[pyo.ConcreteModel, dict[str, np.ndarray]]:
+    """(model of the first hour, cells that make it any of the hours): what ``batches.solve_many`` takes."""
+    demand = data.tables["inelastic_demand"]
+    first = {**data.tables, "inelastic_demand": demand.xs(1, level="hour", drop_level=False)}
+    model = state(Data(data.market, data.parameters, first), reading)
+    quantity = demand["quantity"].unstack("hour")
+    return model, {f"inelastic_demand.quantity[{n},1]": quantity.loc[n].to_numpy() for n in quantity.index}

@@ -19,11 +19,11 @@ from equilibrium.formulations import complementarity
 from equilibrium.mcp import MixedComplementarity
 
 
-def arguments(description: str | None) -> argparse.Namespace:
+def arguments(description: str | None, repeat: int = 7) -> argparse.Namespace:
     """--peers PYTHON (or the environment variable PEERS) and --repeat N."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n")[0])
     parser.add_argument("--peers", default=os.environ.get("PEERS"), help="Python in which the peer is installed")
-    parser.add_argument("--repeat", type=int, default=7, help="measurements of each side, taken in turn")
+    parser.add_argument("--repeat", type=int, default=repeat, help="measurements of each side, taken in turn")
     return parser.parse_args()
 
 
@@ -46,8 +46,12 @@ class Peer:
         """What the worker answers: at least ``z`` and ``seconds``, its solver's own time."""
         path = Path(self.folder.name) / "problem.npz"
         np.savez(path, **arrays)
+        return self.ask(str(path))
+
+    def ask(self, question: str) -> dict[str, Any]:
+        """What the worker answers to a line."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(f"{path}\n")
+        self.process.stdin.write(f"{question}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:

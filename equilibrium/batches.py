@@ -32,13 +32,14 @@ from .solution import derive, solve
 from .solvers import batched
 from .solvers.outcome import Outcome, Termination
 from .uniqueness import NOT_PROVED
+from .uniqueness_batched import decisions_unique
 
 FEW = 4
 """Fewer scenarios than this of one shape are solved one by one."""
 
-EXAMINED = 3
-"""So many scenarios of every shape are derived and certified singly as well: the first, the one with the largest
-residual, and one at random (seeded)."""
+MANY = 100
+"""Of so many scenarios of one shape three are derived and certified singly as well: the one with the largest residual,
+the first, and one at random (seeded). Of fewer, the one with the largest residual."""
 
 TOGETHER, ALONE = "together", "alone"
 COLUMNS = ("verdict", "route", "reason", "residual", "regret", "distance", "unique")
@@ -250,7 +251,10 @@ def _affine(group: Parametric) -> Found | str:
         start = group.mcp.interior()
     z, _, how = batched.solve(problems, start)
     words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
-    return Found(problems, z, words, curvature.curvatures(group), np.broadcast_to(unique, group.count))
+    only = np.broadcast_to(unique, group.count).copy()
+    if group.game.players and smooth.all() and not only.all():
+        only |= decisions_unique(problems, z)
+    return Found(problems, z, words, curvature.curvatures(group), only)
 
 
 def _curved(group: Curved) -> Found:
@@ -294,9 +298,10 @@ def _examined(
     """Derive and certify some scenarios singly. Why the group is not to be trusted, or None."""
     if not good.size:
         return None
-    random = np.random.default_rng(0)
-    some = {int(good[0]), int(good[np.argmax(found.residual[good])]), int(random.choice(good))}
-    for k in sorted(some)[:EXAMINED]:
+    some = {int(good[np.argmax(found.residual[good])])}
+    if len(good) >= MANY:
+        some |= {int(good[0]), int(np.random.default_rng(0).choice(good))}
+    for k in sorted(some):
         with _plain(answers, params, int(group.which[k])):
             game = find_game(answers.model)
             mcp = derive(game)

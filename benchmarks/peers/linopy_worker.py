@@ -50,7 +50,9 @@ def by_destination(plants, links, load, split):
     who = xr.DataArray([f"{n} {t}" for n, t, _ in sales], coords=[sale], name="plant")
     goal = xr.DataArray([j for _, _, j in sales], coords=[sale], name="country")
     limit = xr.DataArray(plants["capacity"].to_numpy(), coords=[place])
-    m.add_constraints(sold.groupby(goal).sum() == xr.DataArray(load.to_numpy(), coords=[countries, hours]), name="balance")
+    m.add_constraints(
+        sold.groupby(goal).sum() == xr.DataArray(load.to_numpy(), coords=[countries, hours]), name="balance"
+    )
     abroad = [k for k, (n, _, j) in enumerate(sales) if n != j]
     way = xr.DataArray([f"{sales[k][0]} {sales[k][2]}" for k in abroad], coords=[sale[abroad]], name="line")
     cap = xr.DataArray(links["capacity"].to_numpy(), coords=[line])
@@ -68,11 +70,16 @@ def by_destination(plants, links, load, split):
 
 
 def answer(path, reading, options):
+    """What was found, with the seconds of each step."""
     plants = pd.read_csv(f"{path}/plants.csv", index_col=[0, 1])
     links = pd.read_csv(f"{path}/links.csv", index_col=[0, 1])
     load = pd.read_csv(f"{path}/inelastic_demand.csv", index_col=[0, 1])["quantity"].unstack("hour")
     began = time.perf_counter()
-    m = netted(plants, links, load) if reading == "netted" else by_destination(plants, links, load, reading == "separable")
+    m = (
+        netted(plants, links, load)
+        if reading == "netted"
+        else by_destination(plants, links, load, reading == "separable")
+    )
     stated = time.perf_counter()
     status, condition = m.solve("highs", io_api="direct", **options)
     ended = time.perf_counter()

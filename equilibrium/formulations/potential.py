@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import DECISION, DENSE, MixedComplementarity
-from ..solvers import apart, clarabel, highs, newton, rays
+from ..solvers import apart, batched, clarabel, highs, newton, rays
 from ..solvers.outcome import Outcome, Termination
 from ..solvers.settle import settle
 from ..tolerances import RESIDUAL
@@ -142,6 +142,7 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
         yield lambda value=value: (*highs.minimise(potential.programme, value), _exact)  # type: ignore[misc]
     if interior and not large:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
+    yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
 
 
 def _exact(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
@@ -152,6 +153,15 @@ def _exact(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
         return polished
     settled = settle(mcp, z)
     return settled if mcp.error(settled) < error else polished
+
+
+def _alone(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, np.ndarray, Outcome, Callable]:
+    """The answer of the interior point that treats many problems at once, for one."""
+    began = time.perf_counter()
+    problems = apart.stacked(mcp, np.arange(mcp.size)[None, :])
+    z = batched.solve(problems, mcp.interior())[0][:, 0]
+    outcome = Outcome(Termination.LIMIT, "", time.perf_counter() - began, "interior point and active set")
+    return z[potential.variables], z[potential.rows], outcome, lambda mcp, z: z
 
 
 def convexified(

@@ -9,6 +9,8 @@ the problem and a column per scenario; scenarios that have settled drop out.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +20,11 @@ from ..mcp import DECISION, MixedComplementarity
 from .elimination import Elimination, Factor
 from .settle import SHIFT, balance
 
-NUMBERS = 600_000
-"""How many numbers of one kind are worked on at a time: a few megabytes, so that they stay in fast memory."""
+NUMBERS = 2_000_000
+"""How many numbers of one kind are worked on at a time: few enough for fast memory, enough for long vectors."""
+
+WORTH = 0.25
+"""Share of the first scenarios that Newton from the common start must solve to be tried on the others."""
 
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
@@ -97,7 +102,7 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper, terms (n, scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), the others (n, scenarios)."""
 
     shape: Shape
     data: np.ndarray
@@ -180,14 +185,29 @@ def solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     start (n,): a point near the solutions of many of the scenarios.
     """
-    count, n = problems.count, problems.shape.mcp.size
-    z, error, how = np.empty((n, count)), np.empty(count), np.zeros(count, dtype=int)
     width = max(8, NUMBERS // max(problems.shape.order.entries, 1))
+    parts = [np.arange(k, min(k + width, problems.count)) for k in range(0, problems.count, width)]
+    found = [_solve(problems.of(parts[0]), start)]
+    near = bool(np.mean(found[0][2] == START) >= WORTH)
+    with ThreadPoolExecutor(cores()) as pool:  # numpy works on long vectors without holding the interpreter
+        found += pool.map(lambda part: _solve(problems.of(part), start if near else None), parts[1:])
+    z, error, how = zip(*found, strict=True)
+    return np.concatenate(z, axis=1), np.concatenate(error), np.concatenate(how)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _solve(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n, count = problems.q.shape
+    z, error, how = np.zeros((n, count)), np.full(count, np.inf), np.zeros(count, dtype=int)
     with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
-        for first in range(0, count, width):
-            part = np.arange(first, min(first + width, count))
-            some = problems.of(part)
-            z[:, part], error[part], how[part] = solve_from(some, np.repeat(start[:, None], some.count, axis=1))
+        if start is not None:
+            z, error, how = solve_from(problems, np.repeat(start[:, None], count, axis=1))
+        else:
+            _inside_first(problems, z, error, how)
     return z, error, how
 
 
@@ -195,15 +215,19 @@ def solve_from(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.nd
     """As ``solve``, every scenario from its own point, start (n, scenarios)."""
     z, error = newton(problems, start / problems.shape.column[:, None], None)
     how = np.where(error <= 100 * SETTLED, START, 0)
+    _inside_first(problems, z, error, how)
+    return z, error, how
+
+
+def _inside_first(problems: Problems, z: np.ndarray, error: np.ndarray, how: np.ndarray) -> None:
+    """What is not solved yet, from an interior point, written into the three arrays."""
     left = np.flatnonzero(how == 0)
     if left.size:
         some = problems.of(left)
-        y, slack = interior(some.scaled())
-        other, error_then = newton(some, y, slack)
+        other, error_then = newton(some, *interior(some.scaled()))
         better = error_then < error[left]
         z[:, left[better]], error[left[better]] = other[:, better], error_then[better]
         how[left[better]] = INTERIOR
-    return z, error, how
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:

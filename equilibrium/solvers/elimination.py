@@ -1,7 +1,7 @@
 """Linear systems of one pattern, many at a time: Gaussian elimination in an order that is found once.
 
-Columns that nothing couples are eliminated together, fewest neighbours first, for all systems at once; what is left,
-small and dense, is inverted. Arrays hold one column per system, so that every step is a long vector operation. Pivots
+Columns that nothing couples are eliminated together, least fill first, for all systems at once; what is left, small and
+dense, is inverted. Arrays hold one column per system, so that every step is a long vector operation. Pivots
 are not chosen by size: the diagonal of what is eliminated must be safely positive (monotone problems with bounds).
 """
 
@@ -16,10 +16,15 @@ DENSER = 2.5
 """A column is eliminated while this many times its neighbours are no more than the columns left: products of scattered
 entries are slower than those of dense matrices."""
 
+WIDER = 2
+"""Columns with up to so many times the least fill (and a few entries) are eliminated at the same step: fewer and longer
+steps."""
+
 
 @dataclass(frozen=True)
 class _Level:
-    """Columns eliminated together. An arm is a pair (pivot, neighbour); a product, two arms of one pivot."""
+    """Columns eliminated together, fewest neighbours first. An arm is a pair (pivot, neighbour); a product, two arms of
+    one pivot. ``runs`` of pivots with equally many neighbours: (first arm, first product, pivots, neighbours)."""
 
     pivots: np.ndarray
     diagonal: np.ndarray  # entry of each pivot
@@ -27,8 +32,7 @@ class _Level:
     arm_row: np.ndarray
     below: np.ndarray  # entry (neighbour, pivot) of each arm
     beside: np.ndarray  # entry (pivot, neighbour)
-    first: np.ndarray  # arms of each product
-    second: np.ndarray
+    runs: list[tuple[int, int, int, int]]
     targets: np.ndarray  # entries that products change
     into_targets: sp.csr_array
     rows: np.ndarray  # neighbours, each once
@@ -76,15 +80,10 @@ class Elimination:
         return self._place.setdefault((i, j), len(self._place))
 
     def _level(self, pivots: list[int], neighbours: list[set[int]]) -> _Level:
-        arms = [(p, k, a) for p, k in enumerate(pivots) for a in sorted(neighbours[k])]
-        starts = np.cumsum([0] + [len(neighbours[k]) for k in pivots])
-        products, places = [], []
-        for p in range(len(pivots)):
-            for x in range(starts[p], starts[p + 1]):
-                for y in range(starts[p], starts[p + 1]):
-                    products.append((x, y))
-                    places.append(self._at(arms[x][2], arms[y][2]))
-        first, second = np.array(products, dtype=int).reshape(-1, 2).T
+        pivots = sorted(pivots, key=lambda k: (len(neighbours[k]), k))
+        near = [sorted(neighbours[k]) for k in pivots]
+        arms = [(p, k, a) for p, k in enumerate(pivots) for a in near[p]]
+        places = [self._at(a, b) for some in near for a in some for b in some]
         targets, into_targets = _gather(np.array(places, dtype=int))
         arm_pivot = np.array([p for p, _, _ in arms], dtype=int)
         arm_row = np.array([a for _, _, a in arms], dtype=int)
@@ -99,8 +98,7 @@ class Elimination:
             arm_row,
             np.array([self._at(a, k) for _, k, a in arms], dtype=int),
             np.array([self._at(k, a) for _, k, a in arms], dtype=int),
-            first,
-            second,
+            _runs([len(some) for some in near]),
             targets,
             into_targets,
             rows,
@@ -116,11 +114,34 @@ class Elimination:
             below = entries[level.below] / pivot[level.arm_pivot]
             beside = entries[level.beside]
             if len(level.targets):
-                entries[level.targets] -= level.into_targets @ (below[level.first] * beside[level.second])
+                entries[level.targets] -= level.into_targets @ _products(level, below, beside)
             steps.append((pivot, below, beside))
         r = len(self.core)
         core = np.ascontiguousarray(entries[self.core_entries].T).reshape(entries.shape[1], r, r)
         return Factor(self, steps, inverses(core))
+
+
+def _runs(sizes: list[int]) -> list[tuple[int, int, int, int]]:
+    """Runs of equal numbers in an ascending list: (sum before, sum of squares before, how many, the number)."""
+    found, arm, product = [], 0, 0
+    for size in sorted(set(sizes)):
+        count = sizes.count(size)
+        found.append((arm, product, count, size))
+        arm, product = arm + count * size, product + count * size * size
+    return found
+
+
+def _products(level: _Level, below: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """Every pair of arms of one pivot multiplied."""
+    found = np.empty((level.into_targets.shape[1], below.shape[1]))
+    for arm, product, count, size in level.runs:
+        some = slice(arm, arm + count * size)
+        np.multiply(
+            below[some].reshape(count, size, 1, -1),
+            beside[some].reshape(count, 1, size, -1),
+            out=found[product : product + count * size * size].reshape(count, size, size, -1),
+        )
+    return found
 
 
 @dataclass
@@ -145,15 +166,18 @@ class Factor:
 
 
 def _independent(left: set[int], neighbours: list[set[int]], able: np.ndarray) -> list[int]:
-    """Columns with few neighbours, none of them neighbours; empty where dense elimination is better."""
-    degree = sorted((len(neighbours[k]), k) for k in left if able[k])
-    if not degree or DENSER * degree[0][0] > len(left) - 1:
-        return []
-    most = min(max(degree[0][0] + 1, 1.5 * degree[0][0]), (len(left) - 1) / DENSER)
+    """Columns whose elimination couples few others anew, none of them neighbours; empty where dense elimination is
+    better."""
+    scored = []
+    for k in left:
+        near = neighbours[k]
+        if able[k] and DENSER * len(near) <= len(left) - 1:
+            scored.append((sum(len(near - neighbours[a]) - 1 for a in near), len(near), k))
+    most = WIDER * (min(scored)[0] + 10) if scored else 0
     chosen: list[int] = []
     taken: set[int] = set()
-    for size, k in degree:
-        if size > most:
+    for fill, _, k in sorted(scored):
+        if fill > most:
             break
         if k not in taken:
             chosen.append(k)
