@@ -15,9 +15,9 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import DECISION, DENSE, MixedComplementarity
-from ..solvers import clarabel, highs, newton, rays
+from ..solvers import clarabel, highs, rays
 from ..solvers.outcome import Outcome, Termination
-from ..solvers.settle import settle
+from ..solvers.settle import exact, settle
 from ..tolerances import RESIDUAL
 
 INTERIOR = 300
@@ -115,19 +115,9 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
     if large and interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
         return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
-        yield lambda value=value: (*highs.minimise(potential.programme, value), _exact)  # type: ignore[misc]
+        yield lambda value=value: (*highs.minimise(potential.programme, value), exact)  # type: ignore[misc]
     if interior and not large:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
-
-
-def _exact(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    """The answer of an active-set method made exact; where what binds leaves multipliers open, regularised."""
-    polished = newton.polish(mcp, z)
-    error = mcp.error(polished)
-    if error <= 0.01 * RESIDUAL:
-        return polished
-    settled = settle(mcp, z)
-    return settled if mcp.error(settled) < error else polished
 
 
 def convexified(
