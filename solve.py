@@ -186,7 +186,8 @@ def sweep(options: argparse.Namespace, design: Any) -> int:
             not options.no_figures,
             show_progress,
         )
-    console.print(f"[bold]{found.case.title}[/bold]\n{found.design.meaning or found.case.market.title}\n")
+    console.print(found.case.title, style="bold")
+    console.print(f"{found.design.meaning or found.case.market.title}\n")
     print_table(console, found.summary)
     console.print(f"{found.design.size} scenarios, {found.rows} rows: {found.folder}/rows.parquet")
     return found.code
@@ -197,7 +198,8 @@ def crossing(options: argparse.Namespace, design: Any, console: Any) -> int:
     from equilibrium.crossing import run_crossing
 
     case, table, folder = run_crossing(options.case, design, changes(options.set), options.out)
-    console.print(f"[bold]{case.title}[/bold]\n{design.meaning or case.market.title}\n")
+    console.print(case.title, style="bold")
+    console.print(f"{design.meaning or case.market.title}\n")
     print_table(console, table)
     console.print(f"Written to {folder}")
     return 0
@@ -214,7 +216,8 @@ def study(options: argparse.Namespace) -> int:
         found = run_study(
             options.case, options.study, changes(options.set), options.out, not options.no_figures, progress
         )
-    console.print(f"[bold]{found.case.title}[/bold]\n{found.study.meaning}\n")
+    console.print(found.case.title, style="bold")
+    console.print(f"{found.study.meaning}\n")
     for name, table in found.tables.items():
         print_table(console, table, name.replace("_", " "))
     console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
@@ -250,7 +253,7 @@ def paper(quiet: bool = False) -> Any:
     """Where output goes: the terminal as wide as it is, a file or pipe with room for whole tables."""
     from rich.console import Console
 
-    return Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else 140)
+    return Console(quiet=quiet, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140)
 
 
 class Progress:
@@ -291,9 +294,8 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
     from equilibrium import report
 
     case = results.case
-    console.print(
-        f"[bold]{case.title}[/bold]\n{case.market.title}; {len(results.solved) + len(results.failures)} alternatives\n"
-    )
+    console.print(case.title, style="bold")
+    console.print(f"{case.market.title}; {len(results.solved) + len(results.failures)} alternatives\n")
     print_table(console, report.overview(results))
     console.print(report.certificate_line(results))
     validation = report.validation_summary(results)
@@ -304,10 +306,11 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
             f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
     if "equilibria" in results.tables:
-        print_table(console, results.tables["equilibria"], "Several equilibria (values elsewhere: number 1)")
+        title = "What is not unique (values elsewhere: equilibrium 1; all in equilibria.csv)"
+        print_table(console, report.open_values(results.tables["equilibria"]), title)
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
-            console.print(f"[yellow]{one.alternative.name}: {warning}[/yellow]")
+            console.print(f"{one.alternative.name}: {warning}", style="yellow")
     if options.timing:
         show_timing(console, results, seconds)
     console.print(f"Report, tables and figures: {results.folder}/report.md ({seconds:.1f} s)")
