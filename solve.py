@@ -313,8 +313,9 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
             f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
     if "equilibria" in results.tables:
-        several = report.several(results.tables["equilibria"])
-        print_table(console, several, "Several equilibria (values elsewhere: number 1)")
+        told = report.several(report.open_values(results.tables["equilibria"]))
+        if len(told):
+            print_table(console, told, "What is not unique (values elsewhere: equilibrium 1; all in equilibria.csv)")
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"{one.alternative.name}: {warning}", style="yellow")

@@ -148,7 +148,9 @@ def certify(answer: Answer) -> Certificate:
 def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> tuple[str, str]:
     if not all(check.passed for check in checks):
         wrong = ", ".join(check.name for check in checks if not check.passed)
-        return (CYCLING if answer.outcome.termination is Termination.CYCLING else UNCERTIFIED), f"fails for {wrong}"
+        told = answer.outcome
+        why = "" if told.ok else f"; {told.solver}: {told.message}"
+        return (CYCLING if told.termination is Termination.CYCLING else UNCERTIFIED), f"fails for {wrong}{why}"
     if not answer.game.players and answer.game.pairs:
         return CERTIFIED, "a solution of the complementarity conditions as stated; nobody decides anything"
     if not answer.game.players:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from .mcp import MixedComplementarity
 from .solvers import newton
@@ -174,9 +173,10 @@ class _Search:
         between = np.flatnonzero(state == BETWEEN)
         z = np.where((state == UPPER), self.mcp.upper, np.where(state == BETWEEN, 0.0, self.mcp.lower))
         right = -(self.matrix @ z + self.vector)[between]
-        block = self.dense[np.ix_(between, between)]
-        if _regular(block, self.polyhedron, between):
-            z[between] = scipy.linalg.solve(block, right) if between.size else 0.0
+        block = self.block(between)
+        if _regular(block):
+            scaled = np.linalg.solve(block, self.polyhedron.row[between] * right)
+            z[between] = self.polyhedron.column[between] * scaled
             if self.mcp.error(z) <= RESIDUAL:
                 self.add(_point(z, self.mcp.F(z), state))
             return
@@ -194,6 +194,11 @@ class _Search:
         least, most = _snapped(least + shift, most + shift, np.concatenate([point, self.mcp.F(point)]), self.sizes())
         self.add(_Piece(point, least[:n], most[:n], least[n:], most[n:], state))
 
+    def block(self, columns: np.ndarray) -> np.ndarray:
+        """The matrix on some columns and their rows, scaled to entries near one."""
+        row, column = self.polyhedron.row[columns], self.polyhedron.column[columns]
+        return row[:, None] * self.dense[np.ix_(columns, columns)] * column
+
     def settled(self, state: np.ndarray) -> bool:
         """Whether what is undecided is strictly monotone once the columns between their bounds are eliminated: then
         it has one solution, which Newton finds, and no further decision is needed."""
@@ -201,13 +206,13 @@ class _Search:
         if len(open_) < SMALL:
             return False
         rest = self.dense[np.ix_(open_, open_)]
-        block = self.dense[np.ix_(between, between)]
         if between.size:
-            if not _regular(block, self.polyhedron, between):
+            block = self.block(between)
+            if not _regular(block):
                 return False
-            rest = rest - self.dense[np.ix_(open_, between)] @ np.linalg.solve(
-                block, self.dense[np.ix_(between, open_)]
-            )
+            row, column = self.polyhedron.row[between], self.polyhedron.column[between]
+            followed = np.linalg.solve(block, row[:, None] * self.dense[np.ix_(between, open_)])
+            rest = rest - self.dense[np.ix_(open_, between)] @ (column[:, None] * followed)
         if not _strictly_monotone(rest):
             return False
         z = np.where(state == UPPER, self.mcp.upper, np.where(state == BETWEEN, 0.0, self.mcp.lower))
@@ -272,12 +277,11 @@ class _Search:
         return self.polyhedron.minimise(both)[1] is Termination.SOLVED
 
 
-def _regular(block: np.ndarray, polyhedron: Polyhedron, between: np.ndarray) -> bool:
-    """Whether a square block, scaled, is far from singular."""
-    if not between.size:
+def _regular(block: np.ndarray) -> bool:
+    """Whether a square block with entries near one is far from singular."""
+    if not block.size:
         return True
-    scaled = polyhedron.row[between][:, None] * block * polyhedron.column[between]
-    singular = np.linalg.svd(scaled, compute_uv=False)
+    singular = np.linalg.svd(block, compute_uv=False)
     return bool(singular[-1] > 1e-9 * singular[0])
 
 

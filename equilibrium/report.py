@@ -202,7 +202,8 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
         lines += ["## Comparison", "", markdown(overview(results)), ""]
     lines += ["## Certificate", "", markdown(verdicts(results)), ""]
     if "equilibria" in results.tables:
-        lines += ["## Several equilibria", "", SEVERAL, "", markdown(several(results.tables["equilibria"])), ""]
+        told = several(open_values(results.tables["equilibria"]))
+        lines += ["## Several equilibria", "", SEVERAL, "", markdown(told), ""]
     lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
     lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
     for name in SHOWN:
@@ -228,7 +229,7 @@ def several(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
             part = parts[parts["equilibrium"] == number]
             rows += [part.head(most), *_more(alternative, number, len(part) - most, "")]
         rows += _more(alternative, numbers[-1], len(numbers) - most, " equilibria")
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True) if rows else table
 
 
 def shared_warnings(table: pd.DataFrame) -> pd.DataFrame:
@@ -251,6 +252,17 @@ def overview(results: Results) -> pd.DataFrame:
         return verdict
     table = verdict.merge(results.tables["comparison"], on="alternative", how="left", sort=False)
     return table[[*(name for name in table.columns if name != "verdict"), "verdict"]]
+
+
+def open_values(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``equilibria`` whose variable has more than one value, in one set or from one equilibrium to the
+    other."""
+    values = table.groupby(["alternative", "variable"], sort=False)
+    least, most = values["lower"].transform("min"), values["upper"].transform("max")
+    size = table.groupby("alternative", sort=False)["upper"].transform(
+        lambda column: _largest(column[column < math.inf])
+    )
+    return table[most - least > 1e-9 * size.fillna(0.0)].reset_index(drop=True)
 
 
 def certificate_line(results: Results) -> str:
@@ -368,4 +380,5 @@ def _column_text(column: pd.Series) -> list[str]:
     digits = max(6 - math.floor(math.log10(largest)), 0)
     needed = [len(f"{value:.{digits}f}".rstrip("0").partition(".")[2]) for value in finite]
     decimals = max(needed, default=0)
-    return ["-" if value != value else f"{round(value, decimals) + 0.0:.{decimals}f}" for value in column]
+    texts = ["-" if value != value else f"{value:.{decimals}f}" for value in column]
+    return [text.lstrip("-") if text.startswith("-0") and float(text) == 0 else text for text in texts]

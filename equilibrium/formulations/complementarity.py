@@ -18,6 +18,7 @@ from ..definite import semidefinite
 from ..mcp import MixedComplementarity
 from ..solvers import highs, ipopt, mixed_integer, newton
 from ..solvers.outcome import Outcome, Termination
+from ..solvers.settle import exact
 from ..tolerances import RESIDUAL
 
 Solver = Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
@@ -54,7 +55,9 @@ def monotone_programme(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
         return mcp.interior(), Outcome(Termination.FAILED, "the conditions are not affine", 0.0, "HiGHS")
     symmetric = sp.csc_array((mcp.matrix + mcp.matrix.T) / 2)
     if not semidefinite(symmetric):
-        return mcp.interior(), Outcome(Termination.FAILED, "the conditions are not monotone", 0.0, "HiGHS")
+        return mcp.interior(), Outcome(
+            Termination.FAILED, "the conditions are not monotone, which the programme needs", 0.0, "HiGHS"
+        )
     best, best_error, outcome = mcp.interior(), np.inf, None
     for value in highs.REGULARISATION:
         x, _, attempt = highs.minimise(_programme(mcp, symmetric), value)
@@ -62,7 +65,7 @@ def monotone_programme(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
             return best, replace(
                 attempt, message="no point satisfies everybody's conditions; somebody may gain without limit"
             )
-        z = newton.polish(mcp, x[: mcp.size])
+        z = exact(mcp, x[: mcp.size])
         if mcp.error(z) < best_error:
             best, best_error, outcome = z, mcp.error(z), attempt
         if best_error <= 0.01 * RESIDUAL:

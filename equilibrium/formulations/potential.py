@@ -16,9 +16,9 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import DECISION, DENSE, MixedComplementarity
-from ..solvers import apart, batched, clarabel, highs, newton, rays
+from ..solvers import apart, batched, clarabel, highs, rays
 from ..solvers.outcome import Outcome, Termination
-from ..solvers.settle import settle
+from ..solvers.settle import exact, settle
 from ..tolerances import RESIDUAL
 
 INTERIOR = 300
@@ -139,20 +139,10 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
     if large and interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
         return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
-        yield lambda value=value: (*highs.minimise(potential.programme, value), _exact)  # type: ignore[misc]
+        yield lambda value=value: (*highs.minimise(potential.programme, value), exact)  # type: ignore[misc]
     if interior and not large:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
     yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
-
-
-def _exact(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
-    """The answer of an active-set method made exact; where what binds leaves multipliers open, regularised."""
-    polished = newton.polish(mcp, z)
-    error = mcp.error(polished)
-    if error <= 0.01 * RESIDUAL:
-        return polished
-    settled = settle(mcp, z)
-    return settled if mcp.error(settled) < error else polished
 
 
 def _alone(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, np.ndarray, Outcome, Callable]:

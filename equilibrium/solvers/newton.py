@@ -92,8 +92,10 @@ def _better(mcp: MixedComplementarity, best: np.ndarray, error: float, z: np.nda
 
 
 def _judged(error: float, began: float, count: int) -> Outcome:
-    termination = Termination.SOLVED if error <= SOLVED else Termination.LIMIT
-    return _outcome(termination, f"relative residual {error:.1e}", began, count)
+    if error <= SOLVED:
+        return _outcome(Termination.SOLVED, f"relative residual {error:.1e}", began, count)
+    message = f"relative residual {error:.1e}, which its steps no longer reduce (they may lead nowhere from this start)"
+    return _outcome(Termination.LIMIT, message, began, count)
 
 
 def _outcome(termination: Termination, message: str, began: float, count: int) -> Outcome:

@@ -37,6 +37,7 @@ from . import (
     statics,
     study,
     study_figures,
+    summary,
     theory,
     values,
 )
@@ -285,7 +286,7 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     closed_form=theory.closed_form,
-    summary=theory.summary,
+    summary=summary.tables,
     check=check,
     figures=figures.draw,
     studies={

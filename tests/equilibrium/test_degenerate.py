@@ -134,3 +134,44 @@ def test_false_alarm_of_a_solver_is_not_passed_on(alarm: Termination, monkeypatc
     solution = solve(model)
     assert_certified(solution)
     assert model.price.value == pytest.approx(70.0)
+
+
+@pytest.mark.parametrize("seed", [30, 44])
+def test_programme_of_the_conditions_is_solved_to_the_end(seed: int) -> None:
+    """Plants with a cost for each of two markets, one with elastic demand: at the optimum, zero, a solver's tolerance
+    still leaves quantities far from where they belong.
+
+    Uniform laws: cost in [8, 30], its slope in [0.3, 2], capacity in [12, 40].
+    """
+    rng = np.random.default_rng(seed)
+    a, b, K = rng.uniform(8, 30, (2, 3)), rng.uniform(0.3, 2, (2, 3)), rng.uniform(12, 40, (2, 3))
+    model = pyo.ConcreteModel()
+    model.price = pyo.Var([1, 2])
+    model.plant, model.buyer = pyo.Block([0, 1], [0, 1, 2]), pyo.Block()
+    for key, block in model.plant.items():
+        block.x = pyo.Var([1, 2], within=pyo.NonNegativeReals)
+        block.capacity = pyo.Constraint(expr=block.x[1] + block.x[2] <= K[key])
+        profit = sum((model.price[j] - a[key]) * x - b[key] * x**2 / 2 for j, x in block.x.items())
+        block.profit = pyo.Objective(expr=profit, sense=pyo.maximize)
+    Q = model.buyer.Q = pyo.Var(within=pyo.NonNegativeReals)
+    model.buyer.surplus = pyo.Objective(expr=170 * Q - 3 * Q**2 / 2 - model.price[1] * Q, sense=pyo.maximize)
+    bought = {1: Q, 2: 30.0}
+    model.cleared = Complementarity(
+        [1, 2],
+        rule=lambda m, j: complements(sum(m.plant[key].x[j] for key in m.plant) - bought[j] == 0, m.price[j]),
+    )
+    assert_certified(solve(model, formulation="complementarity", solver="qp"))
+
+
+def test_what_was_asked_for_and_failed_says_why() -> None:
+    """Best responses 3 - 2 y: what the other does weighs more than what the firm does itself, nothing monotone."""
+    model = pyo.ConcreteModel()
+    model.firm = pyo.Block([1, 2])
+    for i in (1, 2):
+        model.firm[i].q = pyo.Var(bounds=(0, 3))
+    for i in (1, 2):
+        q, other = model.firm[i].q, model.firm[3 - i].q
+        model.firm[i].profit = pyo.Objective(expr=3 * q - 2 * other * q - q**2 / 2, sense=pyo.maximize)
+    certificate = solve(model, formulation="complementarity", solver="qp").certificate
+    assert certificate.verdict == "uncertified"
+    assert certificate.scope.endswith("HiGHS: the conditions are not monotone, which the programme needs")

@@ -241,3 +241,20 @@ def test_whole_numbers_as_bounds():
     found = enumerate_all(mcp)
     assert found.complete
     assert [one.point.tolist() for one in found.solutions] == [[0.0015, 0.0028]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_unit_for_each_column_does_not_matter(seed: int):
+    """Columns in units from 1e-9 to 1e9: the same solutions, and no complaint about a badly scaled system."""
+    random = np.random.default_rng(seed)
+    plain = draw(random, False)
+    unit = 10.0 ** random.uniform(-9, 9, plain.size)
+    matrix = unit[:, None] * plain.matrix.toarray() * unit
+    other = problem(matrix, unit * plain.vector, plain.lower / unit, plain.upper / unit)
+    first, second = enumerate_all(plain), enumerate_all(other)
+    assert first.complete and second.complete and len(first.solutions) == len(second.solutions)
+    points = [
+        sorted((unit ** (which == 1) * one.point).tolist() for one in found.solutions)
+        for which, found in enumerate((first, second))
+    ]
+    assert np.array(points[1]) == pytest.approx(np.array(points[0]), rel=1e-7, abs=1e-9)

@@ -27,10 +27,12 @@ for case in sys.argv[1:]:
 """
 
 
-def numbers(case: str, formulation: str | None = None) -> pd.Series:
+def numbers(case: str, formulation: str | None = None, solver: str | None = None) -> pd.Series:
     """Every reported number by alternative, quantity, index; all certified."""
     names = [name for name in alternatives(case) if formulation != "potential" or (case, name) not in NO_PROGRAMME]
-    results = run_case(DATA / case, only=names, formulation=formulation, write=False)
+    if solver:
+        names = [name for name in names if (case, name) not in NO_PROGRAMME]
+    results = run_case(DATA / case, only=names, formulation=formulation, solver=solver, write=False)
     assert results.code == 0
     assert {one.solution.certificate.verdict for one in results.solved} == {"certified"}
     frames = [one.values.assign(alternative=one.alternative.name) for one in results.solved]
@@ -41,10 +43,10 @@ def alternatives(case: str) -> list[str]:
     return pd.read_csv(DATA / case / "alternatives.csv")["name"].tolist()
 
 
-@pytest.mark.parametrize("formulation", ["potential", "complementarity"])
+@pytest.mark.parametrize("route", [("potential", None), ("complementarity", None), ("complementarity", "qp")])
 @pytest.mark.parametrize("case", CASES)
-def test_routes_agree(case: str, formulation: str) -> None:
-    chosen, forced = numbers(case), numbers(case, formulation)
+def test_routes_agree(case: str, route: tuple[str, str | None]) -> None:
+    chosen, forced = numbers(case), numbers(case, *route)
     chosen = chosen[chosen.index.isin(forced.index)]
     assert list(chosen.index) == list(forced.index)
     size = chosen.abs().groupby("quantity").transform("max")
@@ -55,6 +57,21 @@ def test_routes_agree(case: str, formulation: str) -> None:
 def test_where_no_programme_stands_behind_the_conditions_the_route_is_refused(case: str, alternative: str) -> None:
     results = run_case(DATA / case, only=[alternative], formulation="potential", write=False)
     assert [failure.verdict for failure in results.failures] == ["refused"]
+
+
+def test_where_no_programme_stands_behind_the_conditions_the_solver_of_programmes_says_so() -> None:
+    route = {"formulation": "complementarity", "solver": "qp"}
+    (solved,) = run_case(DATA / "textbook_r3", only=["own balance"], write=False, **route).solved
+    assert solved.solution.certificate.verdict == "uncertified"
+    assert "the conditions are not monotone" in solved.solution.certificate.scope
+
+
+def test_newton_says_where_it_stops() -> None:
+    """Prices run away while every plant is full: nothing that it could follow leads back."""
+    route = {"formulation": "complementarity", "solver": "newton"}
+    (solved,) = run_case(DATA / "illustrative_hour", only=["netted"], write=False, **route).solved
+    assert solved.solution.certificate.verdict == "uncertified"
+    assert "which its steps no longer reduce" in solved.solution.certificate.scope
 
 
 def test_nothing_needs_the_nonlinear_extras() -> None:
