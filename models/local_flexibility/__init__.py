@@ -23,6 +23,7 @@ distribution network congestion management", EEM. What is printed there, what is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
@@ -86,6 +87,7 @@ FLEETS = Table(
         "vehicles": Column("1", "number of vehicles", "N", kind=int, minimum=0),
         "charger": Column("kW", "rating of one charger", "Pmax", minimum=0),
         "energy": Column("kWh", "what one vehicle needs", "E", minimum=0),
+        "lot": Column("kWh", "indivisible lot (offers=lots); 0: what one charger delivers", minimum=0, default=0.0),
         "source": SOURCE,
     },
     optional=True,
@@ -141,10 +143,10 @@ CHARGING = Table(
 SCENARIO = Column("", "which rows of the tables; the first scenario if not given", kind=str, default="")
 OFFERS = Column(
     "",
-    "whole: fleets offer multiples of offer_step; continuous: all they declared",
+    "whole: multiples of offer_step of what was declared; continuous: any part of it; lots: indivisible parts",
     kind=str,
     default="whole",
-    choices=("whole", "continuous"),
+    choices=("whole", "continuous", "lots"),
 )
 SETTLEMENT = Column(
     "",
@@ -165,7 +167,7 @@ STRUCTURES = {
     "vehicles": Structure(
         "the operator clears bids of single vehicles",
         structures.vehicles,
-        {"scenario": SCENARIO, "settlement": SETTLEMENT},
+        {"scenario": SCENARIO, "offers": replace(OFFERS, default="continuous"), "settlement": SETTLEMENT},
         needs=("vehicles", "portfolios", "charging"),
     ),
     "competitive": Structure(

@@ -11,6 +11,9 @@ the wholesale difference is signed, so a truthful bid may be negative. It is add
 not needed. O or R is zero in every hour, so bids reduce in congested hours and pay back in others, whatever the
 numbers; the shape of the programme never depends on them.
 
+Offers may be indivisible (``lot``). Then more than the requirement may have to be bought: sum cut + unserved = O +
+surplus, with a surplus smaller than any accepted lot (``_in_lots``).
+
 Everything that limits the clearing is handed in (``Limits``): numbers, expressions of Params, or of Vars that somebody
 else decides before (a strategic aggregator's baseline and mark-up).
 """
@@ -18,10 +21,14 @@ else decides before (a strategic aggregator's baseline and mark-up).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyomo.environ as pyo
+
+WHOLE = 1e-9  # an offer so close below a whole number of lots counts as that number
+TINY = 1e-15  # kWh
+STRICTLY = 1 - 1e-6  # a surplus smaller than a lot by this factor: the lot could not be left out
 
 Unit = str
 Period = str
@@ -33,7 +40,8 @@ class Limits:
     """What an operator faces on one day. Every value is a number, or an expression of Params or of others' Vars.
 
     requirement[f, t] and room[f, t] [kWh], one of them zero in every period; offer[u, t] and headroom[u, t] [kWh],
-    absent where a unit offers nothing; markup[u] [EUR/kWh].
+    absent where a unit offers nothing; markup[u] [EUR/kWh]. lot[u, t] [kWh]: offers are accepted in whole lots only;
+    empty: any part of them is.
     """
 
     requirement: Mapping[tuple[Feeder, Period], Any]
@@ -41,6 +49,7 @@ class Limits:
     offer: Mapping[tuple[Unit, Period], Any]
     headroom: Mapping[tuple[Unit, Period], Any]
     markup: Mapping[Unit, Any]
+    lot: Mapping[tuple[Unit, Period], Any] = field(default_factory=dict)
 
 
 def clear(block: Any, model: Any, home: Mapping[Unit, Feeder], limits: Limits) -> None:
@@ -55,10 +64,13 @@ def clear(block: Any, model: Any, home: Mapping[Unit, Feeder], limits: Limits) -
     limit(block, "offered", block.cut, limits.offer)
     limit(block, "chargeable", block.add, limits.headroom)
     reduced, raised = _by(cuts, home), _by(adds, home)
+    if limits.lot:
+        _in_lots(block, limits, reduced)
     block.relief = pyo.Constraint(
         relief,
         rule=lambda b, f, t: (
-            pyo.quicksum(b.cut[u, t] for u in reduced.get((f, t), ())) + b.unserved[f, t] == limits.requirement[f, t]
+            pyo.quicksum(b.cut[u, t] for u in reduced.get((f, t), ())) + b.unserved[f, t]
+            == limits.requirement[f, t] + (b.surplus[f, t] if limits.lot else 0.0)
         ),
     )
     block.payback = pyo.Constraint(
@@ -75,17 +87,58 @@ def clear(block: Any, model: Any, home: Mapping[Unit, Feeder], limits: Limits) -
             else pyo.Constraint.Skip
         ),
     )
-    block.bid_cost = pyo.Expression(
-        list(home),
-        rule=lambda b, u: (
-            pyo.quicksum((limits.markup[u] - model.price[t]) * b.cut[u, t] for t in given.get(u, ()))
-            + pyo.quicksum(model.price[t] * b.add[u, t] for t in taken.get(u, ()))
-        ),
-    )
     block.shortage_cost = pyo.Expression(
         expr=model.alternative_cost * pyo.quicksum(block.unserved[place] for place in relief)
     )
-    block.cost = pyo.Objective(expr=pyo.quicksum(block.bid_cost[u] for u in home) + block.shortage_cost)
+    block.cost = pyo.Objective(expr=_asked(block, model, limits) + block.shortage_cost)
+
+
+def _in_lots(block: Any, limits: Limits, reduced: Mapping[tuple[Feeder, Period], list[Unit]]) -> None:
+    """Offers are accepted in whole lots. More than the requirement may be bought, but so much less than the smallest
+    accepted lot that none could be left out; nothing is bought where nothing is required.
+
+        cut = lot count,  count <= offer / lot,  surplus <= lot where taken,  surplus <= (all offers) [O > 0]
+    """
+    most = {k: pyo.floor(limits.offer[k] / (size + TINY) + WHOLE) for k, size in limits.lot.items()}
+    total = {place: pyo.quicksum(limits.offer[u, place[1]] for u in units) for place, units in reduced.items()}
+    places = {(u, t): (f, t) for (f, t), units in reduced.items() for u in units}
+    block.count = pyo.Var(list(limits.lot), within=pyo.NonNegativeIntegers)
+    block.taken = pyo.Var(list(limits.lot), within=pyo.Binary)
+    block.surplus = pyo.Var(list(limits.requirement), within=pyo.NonNegativeReals)
+    for k, number in most.items():
+        block.count[k].setub(number)
+    for place, needed in limits.requirement.items():
+        block.surplus[place].setub(total[place] * needed / (needed + TINY) if place in total else 0.0)
+    block.lots = pyo.Constraint(list(limits.lot), rule=lambda b, *k: b.cut[k] - limits.lot[k] * b.count[k] == 0)
+    block.started = pyo.Constraint(list(limits.lot), rule=lambda b, *k: b.count[k] - most[k] * b.taken[k] <= 0)
+    block.needed = pyo.Constraint(
+        list(limits.lot),
+        rule=lambda b, *k: b.surplus[places[k]] - STRICTLY * limits.lot[k] + total[places[k]] * (b.taken[k] - 1) <= 0,
+    )
+
+
+def _asked(block: Any, model: Any, limits: Limits) -> Any:
+    """What accepted bids ask for: the wholesale difference of what was moved, and mark-ups.
+
+    Added up by period and by mark-up: sums of Vars are read many times faster than as many products.
+    """
+    added, taken = (_at(variable) for variable in (block.add, block.cut))
+    markups, accepted = {}, {}  # by identity: units of one aggregator share the mark-up
+    for (u, _), q in block.cut.items():
+        markups[id(limits.markup[u])] = limits.markup[u]
+        accepted.setdefault(id(limits.markup[u]), []).append(q)
+    wholesale = pyo.quicksum(
+        model.price[t] * (pyo.quicksum(added.get(t, ())) - pyo.quicksum(taken.get(t, ())))
+        for t in dict.fromkeys([*added, *taken])
+    )
+    return wholesale + pyo.quicksum(m * pyo.quicksum(accepted[k]) for k, m in markups.items())
+
+
+def _at(variable: Any) -> dict[Period, list[Any]]:
+    found: dict[Period, list[Any]] = {}
+    for (_, t), q in variable.items():
+        found.setdefault(t, []).append(q)
+    return found
 
 
 def limit(block: Any, name: str, variable: Any, limits: Mapping[Any, Any]) -> None:

@@ -18,6 +18,7 @@ from equilibrium.errors import Refused
 from .clearing import Limits
 
 WHOLE = 1e-9  # a baseline so close below a whole number of steps counts as that number (rounding of the data)
+ROUNDING = 1e-14  # a net load so close to the capacity is the capacity: neither relief is needed nor is there room
 TINY = 1e-15  # kWh; a minimum bid of zero admits everything
 
 
@@ -62,7 +63,8 @@ def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
     """Units are fleets: ``home``, ``owner``, ``baseline``, ``offer``, ``headroom``, in sorted order of their names.
 
     A fleet may charge with all its vehicles that are plugged in, whatever its habit. ``offers``: 'whole' takes
-    baselines down to a multiple of ``offer_step``, 'continuous' offers all of them.
+    baselines down to a multiple of ``offer_step``, 'continuous' and 'lots' offer all of them, 'lots' in indivisible
+    parts (``lots``).
     """
     here = model.scenario
     names = sorted(u for s, u in keys(data, "fleets") if s == here)
@@ -77,12 +79,22 @@ def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
     model.baseline = {(u, t): model.declared[here, u, t] for s, u, t in keys(data, "baselines") if s == here}
     model.offer = {place: offered(model, s, offers) for place, s in model.baseline.items()}
     model.headroom = {(u, t): _headroom(model, here, u, t) for u in names for t in model.period}
+    model.lots = {}
+    if offers == "lots":
+        model.lot = data.param("fleets", "lot")
+        model.lots = {(u, t): _lot(model, here, u, t) for u, t in model.offer}
+
+
+def _lot(model: pyo.ConcreteModel, here: str, u: str, t: str) -> Any:
+    """The lot of a fleet, or what one of its chargers delivers in the period, kWh."""
+    given = model.lot[here, u]
+    return given if pyo.value(given) else model.charger[here, u] * model.duration[t]
 
 
 def offered(model: pyo.ConcreteModel, baseline: Any, offers: str) -> Any:
-    """What is offered of a baseline: all of it or whole steps; nothing below the minimum bid."""
+    """What is offered of a baseline: whole steps ('whole') or all of it; nothing below the minimum bid."""
     step = model.offer_step
-    quantity = baseline if offers == "continuous" else step * pyo.floor(baseline / step + WHOLE)
+    quantity = step * pyo.floor(baseline / step + WHOLE) if offers == "whole" else baseline
     enough = pyo.floor(quantity / (model.minimum_bid + TINY) + WHOLE)  # at least 1 from the minimum bid on
     return quantity * (1 - positive(1 - enough))
 
@@ -95,10 +107,11 @@ def _headroom(model: pyo.ConcreteModel, here: str, u: str, t: str) -> Any:
     return positive(count * model.charger[here, u] * model.duration[t] - model.baseline.get((u, t), 0.0))
 
 
-def vehicles(data: Any, model: pyo.ConcreteModel) -> None:
-    """Units are vehicles, which give back any part of what they planned and charge while they are plugged in.
+def vehicles(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
+    """Units are vehicles, which charge while they are plugged in. ``offers``: 'continuous' gives back any part of what
+    was planned for a period, 'whole' any part of the whole steps in it, 'lots' all of it or nothing.
 
-    Neither whole steps nor a minimum bid: those are asked of fleets.
+    A minimum bid is asked of fleets alone.
     """
     here = model.scenario
     table, names = data.tables["vehicles"], sorted(keys(data, "vehicles"))
@@ -109,7 +122,11 @@ def vehicles(data: Any, model: pyo.ConcreteModel) -> None:
     order = {t: k for k, t in enumerate(model.period)}
     periods = list(model.period)
     model.baseline = {place: model.declared[place] for place in keys(data, "charging")}
-    model.offer = dict(model.baseline)
+    model.offer_step = data.param("parameters", "offer_step")
+    step = model.offer_step
+    whole = {place: step * pyo.floor(s / step + WHOLE) for place, s in model.baseline.items() if offers == "whole"}
+    model.offer = whole or dict(model.baseline)
+    model.lots = dict(model.baseline) if offers == "lots" else {}
     model.headroom = {}
     for u, first, last in zip(table.index, table["arrival"], table["departure"], strict=True):
         for t in periods[order[first] : order[last]]:
@@ -131,10 +148,10 @@ def network(model: pyo.ConcreteModel, planned: Callable[[str, str], Any] | None 
     for f, t in product(model.feeder, model.period):
         total = planned(f, t) if planned else sum(charging.get((f, t), ()))
         for d in model.day:
-            net = model.inflexible[d, f, t] * model.duration[t] + total
-            excess = net - capacity(model, f, t)
+            net, most = model.inflexible[d, f, t] * model.duration[t] + total, capacity(model, f, t)
             model.net[d, f, t] = net
-            model.requirement[d, f, t], model.room[d, f, t] = positive(excess), positive(-excess)
+            model.requirement[d, f, t] = positive(net - (1 + ROUNDING) * most)
+            model.room[d, f, t] = positive((1 - ROUNDING) * most - net)
 
 
 def capacity(model: pyo.ConcreteModel, feeder: str, t: str) -> Any:
@@ -154,6 +171,7 @@ def limits(model: pyo.ConcreteModel, day: str, **others: Any) -> Limits:
         offer=model.offer,
         headroom=model.headroom,
         markup={u: model.markup[model.scenario, a] for u, a in model.owner.items()},
+        lot={place: size for place, size in model.lots.items() if place in others.get("offer", model.offer)},
     )
     return Limits(**given | others)
 

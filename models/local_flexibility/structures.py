@@ -11,8 +11,11 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from equilibrium.errors import Refused
+
 from . import setting
 from .clearing import clear
+from .settlement import PRICES
 
 
 def clearing(data: Any, scenario: str = "", offers: str = "whole", settlement: str = "pay_as_bid") -> pyo.ConcreteModel:
@@ -22,14 +25,18 @@ def clearing(data: Any, scenario: str = "", offers: str = "whole", settlement: s
     return _operate(model, settlement)
 
 
-def vehicles(data: Any, scenario: str = "", settlement: str = "pay_as_bid") -> pyo.ConcreteModel:
+def vehicles(
+    data: Any, scenario: str = "", offers: str = "continuous", settlement: str = "pay_as_bid"
+) -> pyo.ConcreteModel:
     """The operator clears the bids of single vehicles, each with its own charger and window."""
     model = setting.setting(data, scenario)
-    setting.vehicles(data, model)
+    setting.vehicles(data, model, offers)
     return _operate(model, settlement)
 
 
 def _operate(model: pyo.ConcreteModel, settlement: str) -> pyo.ConcreteModel:
+    if model.lots and settlement in PRICES:
+        raise Refused(f"there are no marginal prices of indivisible lots, so settlement={settlement} has no meaning")
     setting.network(model)
     model.settlement = settlement
     model.operator = pyo.Block(model.day)
@@ -45,7 +52,7 @@ def without_each(data: Any, structure: str, options: Mapping[str, Any]) -> pyo.C
     """
     model = setting.setting(data, options["scenario"])
     if structure == "vehicles":
-        setting.vehicles(data, model)
+        setting.vehicles(data, model, options["offers"])
     else:
         setting.fleets(data, model, options["offers"])
     setting.network(model)

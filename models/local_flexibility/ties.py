@@ -34,13 +34,16 @@ class Dispatch:
 
 def split(solved: Any) -> dict[str, Dispatch]:
     """The clearing of every day with ties split. Raises RuntimeError where the split is not certified."""
-    model, margins = solved.model, solved.solution.margins
+    model = solved.model
+    if model.lots:  # whole lots cannot be split: what was found is taken
+        return {d: _found(model.operator[d]) for d in model.day}
+    margins = solved.solution.margins
     small = ZERO * max(abs(margin) for margin in margins.values())
     return {d: _split(model, model.operator[d], margins, small) for d in model.day}
 
 
 def _split(model: Any, block: Any, margins: Any, small: float) -> Dispatch:
-    here = Dispatch(_numbers(block.cut), _numbers(block.add), _numbers(block.unserved))
+    here = _found(block)
     loose = Dispatch(*(_loose(part, margins, small) for part in (block.cut, block.add, block.unserved)))
     full = {place for place, row in block.payback.items() if abs(margins.get(row, 0.0)) > small}
     stage = _Stage(model, block, full, _totals(((model.home[u], t), (u, t)) for u, t in block.add))
@@ -55,6 +58,10 @@ def _split(model: Any, block: Any, margins: Any, small: float) -> Dispatch:
     return here
 
 
+def _found(block: Any) -> Dispatch:
+    return Dispatch(_numbers(block.cut), _numbers(block.add), _numbers(block.unserved))
+
+
 def _numbers(variable: Any) -> dict[Place, float]:
     return {k: max(0.0, float(v.value)) for k, v in variable.items()}
 
@@ -63,9 +70,11 @@ def _loose(variable: Any, margins: Any, small: float) -> dict[Place, float]:
     """What may differ between clearings of least cost, with its upper limit (infinite: none)."""
     found = {}
     for k, v in variable.items():
-        most = float("inf") if v.ub is None else float(v.ub)
-        if most > 0 and abs(margins.get(v, 0.0)) <= small:
-            found[k] = most
+        if abs(margins.get(v, 0.0)) <= small:
+            most = v.ub
+            most = float("inf") if most is None else float(most)
+            if most > 0:
+                found[k] = most
     return found
 
 

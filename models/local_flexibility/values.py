@@ -48,7 +48,14 @@ class Day:
 
 
 def days(solved: Any) -> list[Day]:
-    """Every day cleared, ties split, settled by the alternative's rule."""
+    """Every day cleared, ties split, settled by the alternative's rule; found once for each solution."""
+    model = solved.model
+    if getattr(model, "settled", (None, []))[0] is not solved.solution:
+        model.settled = (solved.solution, _settle(solved))
+    return list(model.settled[1])
+
+
+def _settle(solved: Any) -> list[Day]:
     model, rule = solved.model, solved.model.settlement
     alone = _without(solved) if rule == "vcg" else None
     found = []
@@ -139,7 +146,7 @@ def _aggregators(model: Any, day: Day) -> Iterator[Row]:
         yield "mark-up profit", index, accepted[a] * pyo.value(model.markup[model.scenario, a]), "EUR"
         yield "profit", index, day.paid[a] - bill[a], "EUR"
         if day.rent:
-            needed = sum(pyo.value(row.upper) for row in model.operator[day.name].relief.values())
+            needed = sum(pyo.value(most) for (d, _, _), most in model.requirement.items() if d == day.name)
             yield "Clarke rent", index, day.rent[a], "EUR"
             yield "indispensable", index, float(day.missing[a] > ROUNDING * needed), "1"
 
