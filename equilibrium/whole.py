@@ -46,11 +46,20 @@ def choose(game: Game) -> list[Choice]:
     """Every player's best whole numbers. Raises Refused where players or prices influence them or a payoff or limit is
     not linear, Infeasible where a player has no possible decision."""
     if game.variables or game.pairs or game.shared or game.equations:
-        raise Refused(
-            "somebody decides a binary or integer Var in a model with prices, rules or shared limits; conditions of "
-            "optimality do not see whole numbers, and relaxing them silently would give a wrong answer"
-        )
+        first = next(p for p in game.players if not all(v.is_continuous() for v in p.decisions))
+        raise _refused(first, "prices, rules or shared limits stand beside it")
     return [_choose(player) for player in game.players]
+
+
+def _refused(player: Player, why: str) -> Refused:
+    first = next((v for v in player.decisions if not v.is_continuous()), None)
+    what = "decides" if first is None else f"decides the {'binary' if first.is_binary() else 'integer'} {first.name};"
+    what = "stands beside whole numbers;" if first is None else what
+    return Refused(
+        f"{player.name} {what} conditions of optimality do not see whole numbers, and relaxing them silently would "
+        "give a wrong answer. They are for leaders, and for linear problems of players who do not influence one "
+        f"another: {why}"
+    )
 
 
 def _choose(player: Player) -> Choice:
@@ -108,15 +117,12 @@ def _programme(player: Player) -> tuple[highs.Programme, float]:
         try:
             read = reader.read(expression, name)
         except NotAffine as error:
-            raise Refused(f"{player.name} decides whole numbers, and {name} is not linear") from error
+            raise _refused(player, f"{name} is not linear") from error
         if read.quadratic:
-            raise Refused(f"{player.name} decides whole numbers, and {name} is not linear")
+            raise _refused(player, f"{name} is not linear")
         strange = [reader.variables[v].name for v, slope in read.linear.items() if v not in column and slope]
         if strange:
-            raise Refused(
-                f"{player.name} decides whole numbers and faces {strange[0]}, which somebody else decides; whole "
-                "numbers are a leader's matter, or that of players who do not influence one another"
-            )
+            raise _refused(player, f"{strange[0]} is somebody else's decision")
         return {column[v]: slope for v, slope in read.linear.items()}, float(read.constant)
 
     slopes, constant = terms(player.objective.expr, player.objective.name)

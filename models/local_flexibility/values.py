@@ -162,7 +162,7 @@ def final_bills(model: Any, dispatch: Dispatch) -> dict[str, float]:
 
 
 def _network(model: Any, day: Day) -> Iterator[Row]:
-    """Net loads before and after, and in congested periods the requirement and everybody's residual supply."""
+    """Net loads before and after, and in congested periods the requirement and the residual supply of who offers."""
     moved: dict[tuple[str, str], float] = {}
     for sign, part in ((-1, day.dispatch.cut), (1, day.dispatch.add)):
         for (u, t), q in part.items():
@@ -183,7 +183,7 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
             if needed > 0:
                 yield "requirement", index, needed, "kWh"
                 by = offers.get((f, t), {})
-                for a in model.aggregator:
+                for a in sorted(by):
                     index = f"aggregator={a};day={day.name};feeder={f};period={t}"
                     rest = (sum(by.values()) - by.get(a, 0.0)) / needed
                     yield "residual supply index", index, rest, "1"
