@@ -57,7 +57,28 @@ FEEDERS = Table(
     "feeders",
     "feeders with their transformers, in every scenario",
     ("scenario", "feeder"),
-    {"rating": Column("kW", "rated capacity", "K", minimum=0), "source": SOURCE},
+    {
+        "rating": Column("kW", "rated capacity", "K", minimum=0),
+        "feed_in": Column("kW", "most that may be fed in; empty: no limit", "F", minimum=0, default=inf),
+        "source": SOURCE,
+    },
+)
+POINTS = Table(
+    "points",
+    "congestion points that several feeders load, in every scenario",
+    ("scenario", "point"),
+    {"rating": Column("kW", "rated capacity", minimum=0), "source": SOURCE},
+    optional=True,
+)
+SENSITIVITIES = Table(
+    "sensitivities",
+    "how much of a feeder's net load a point carries; none without a row",
+    ("point", "feeder"),
+    {
+        "sensitivity": Column("1", "load of the point per load of the feeder", "g", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
 )
 DAYS = Table(
     "days",
@@ -187,6 +208,8 @@ market = Market(
     tables=(
         PERIODS,
         FEEDERS,
+        POINTS,
+        SENSITIVITIES,
         DAYS,
         LOADS,
         AGGREGATORS,

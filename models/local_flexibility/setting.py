@@ -16,6 +16,7 @@ import pyomo.environ as pyo
 from equilibrium.errors import Refused
 
 from .clearing import Limits
+from .congestion import FeedIn, Points
 
 WHOLE = 1e-9  # a baseline so close below a whole number of steps counts as that number (rounding of the data)
 ROUNDING = 1e-14  # a net load so close to the capacity is the capacity: neither relief is needed nor is there room
@@ -56,7 +57,22 @@ def setting(data: Any, scenario: str) -> pyo.ConcreteModel:
     model.markup = data.param("aggregators", "markup")
     model.alternative_cost = data.param("parameters", "alternative_cost")
     model.minimum_bid = data.param("parameters", "minimum_bid")
+    _beyond_ratings(data, model)
     return model
+
+
+def _beyond_ratings(data: Any, model: pyo.ConcreteModel) -> None:
+    """``limited``: feeders with a limit on what they feed in; ``sensitivity``: what feeders load each point with."""
+    here, limits = model.scenario, data.tables["feeders"].get("feed_in", {})
+    model.limited = {f for f in model.feeder if math.isfinite(limits.get((here, f), math.inf))}
+    if model.limited:
+        model.feed_in = data.param("feeders", "feed_in")
+    model.sensitivity = {c: {} for s, c in keys(data, "points") if s == here}
+    if model.sensitivity:
+        model.point_rating, model.weight = data.param("points", "rating"), data.param("sensitivities", "sensitivity")
+    for c, f in keys(data, "sensitivities"):
+        if c in model.sensitivity and f in model.feeder:
+            model.sensitivity[c][f] = model.weight[c, f]
 
 
 def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
@@ -152,6 +168,56 @@ def network(model: pyo.ConcreteModel, planned: Callable[[str, str], Any] | None 
             model.net[d, f, t] = net
             model.requirement[d, f, t] = positive(net - (1 + ROUNDING) * most)
             model.room[d, f, t] = positive((1 - ROUNDING) * most - net)
+    _feed_in(model)
+    _points(model)
+
+
+def _feed_in(model: pyo.ConcreteModel) -> None:
+    """``raised``: by day, feeder and period how much more load is needed, ``fall``: by how much it may fall, kWh.
+
+    Both empty where no feeder of the scenario limits what it feeds in.
+    """
+    model.raised, model.fall, here = {}, {}, model.scenario
+    if not model.limited:
+        return
+    for f, t in product(model.feeder, model.period):
+        limited = f in model.limited
+        for d in model.day:
+            place = (d, f, t)
+            deepest = model.feed_in[here, f] * model.duration[t] if limited else 0.0
+            model.raised[place] = positive(-model.net[place] - (1 + ROUNDING) * deepest) if limited else 0.0
+            left = model.net[place] - model.requirement[place]  # load that stays: it may fall to the limit
+            model.fall[place] = positive(left + (1 - ROUNDING) * deepest) if limited else 0.0
+
+
+def _points(model: pyo.ConcreteModel) -> None:
+    """``point_load``, ``point_excess`` and ``point_most`` of every day, point and period, kWh; empty without points."""
+    model.point_load, model.point_excess, model.point_most, here = {}, {}, {}, model.scenario
+    for d, t in product(model.day, model.period):
+        for c, weight in model.sensitivity.items():
+            load = sum(g * model.net[d, f, t] for f, g in weight.items())
+            relieved = sum(g * model.requirement[d, f, t] for f, g in weight.items())
+            model.point_load[d, c, t] = load
+            model.point_excess[d, c, t] = load - relieved - model.point_rating[here, c] * model.duration[t]
+        for c in model.sensitivity:
+            model.point_most[d, c, t] = _most(model, d, c, t)
+
+
+def _most(model: pyo.ConcreteModel, day: str, point: str, t: str) -> Any:
+    """The most that is bought for a point: what it needs, or what others may need from its feeders if that is more."""
+    for_others: Any = 0.0
+    for f, g in model.sensitivity[point].items():
+        largest: Any = 0.0
+        for c, weight in model.sensitivity.items():
+            if c != point and f in weight:
+                largest = larger(largest, positive(model.point_excess[day, c, t]) / weight[f])
+        for_others += g * largest
+    return larger(positive(model.point_excess[day, point, t]), for_others)
+
+
+def larger(x: Any, y: Any) -> Any:
+    """max(x, y) for expressions of Params."""
+    return (x + y + abs(x - y)) / 2
 
 
 def capacity(model: pyo.ConcreteModel, feeder: str, t: str) -> Any:
@@ -172,8 +238,25 @@ def limits(model: pyo.ConcreteModel, day: str, **others: Any) -> Limits:
         headroom=model.headroom,
         markup={u: model.markup[model.scenario, a] for u, a in model.owner.items()},
         lot={place: size for place, size in model.lots.items() if place in others.get("offer", model.offer)},
+        feed_in=_limits_of_feed_in(model, day, places),
+        points=_limits_of_points(model, day),
     )
     return Limits(**given | others)
+
+
+def _limits_of_feed_in(model: pyo.ConcreteModel, day: str, places: list[tuple[str, str]]) -> FeedIn | None:
+    if not model.raised:
+        return None
+    return FeedIn(*({place: part[(day, *place)] for place in places} for part in (model.raised, model.fall)))
+
+
+def _limits_of_points(model: pyo.ConcreteModel, day: str) -> Points | None:
+    if not model.sensitivity:
+        return None
+    parts = (
+        {(c, t): x for (d, c, t), x in part.items() if d == day} for part in (model.point_excess, model.point_most)
+    )
+    return Points(model.sensitivity, *parts)
 
 
 def positive(x: Any) -> Any:

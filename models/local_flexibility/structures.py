@@ -35,14 +35,23 @@ def vehicles(
 
 
 def _operate(model: pyo.ConcreteModel, settlement: str) -> pyo.ConcreteModel:
-    if model.lots and settlement in PRICES:
-        raise Refused(f"there are no marginal prices of indivisible lots, so settlement={settlement} has no meaning")
     setting.network(model)
+    _refuse(model, settlement)
     model.settlement = settlement
     model.operator = pyo.Block(model.day)
     for d in model.day:
         clear(model.operator[d], model, model.home, setting.limits(model, d))
     return model
+
+
+def _refuse(model: pyo.ConcreteModel, settlement: str) -> None:
+    """Combinations that have no meaning, or none that is written down here."""
+    if model.lots and settlement in PRICES:
+        raise Refused(f"there are no marginal prices of indivisible lots, so settlement={settlement} has no meaning")
+    if (model.raised or model.sensitivity) and settlement in PRICES:
+        raise Refused(f"settlement={settlement} is for feeders with a rating alone, without feed-in limits and points")
+    if model.lots and (model.raised or model.sensitivity):
+        raise Refused("offers=lots is for feeders with a rating alone, without feed-in limits and points")
 
 
 def without_each(data: Any, structure: str, options: Mapping[str, Any]) -> pyo.ConcreteModel:

@@ -4,13 +4,14 @@ A clearing that is not unique leaves open which of equally dear bids are taken a
 of least cost one is taken with (1) the least shortage, (2) the accepted parts of the offers as even as they can be
 (least sum of cut^2/offer), (3) payback as even as it can be in relation to headroom (least sum of add^2/headroom).
 Where no limit of a vehicle interferes that is a split in proportion to the offers. It does not depend on the order or
-the names of bids.
+the names of bids. Indivisible lots cannot be split, and with feed-in limits or congestion points above feeders no split
+is defined here: then what was found is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyomo.environ as pyo
@@ -25,17 +26,24 @@ Numbers = Mapping[Place, float]
 
 @dataclass(frozen=True)
 class Dispatch:
-    """What was cleared on one day, kWh: cut and add by (unit, period), unserved by (feeder, period)."""
+    """What was cleared on one day, kWh: cut and add by (unit, period), unserved by (feeder, period), and what of the
+    feed-in was curtailed."""
 
     cut: Numbers
     add: Numbers
     unserved: Numbers
+    curtailed: Numbers = field(default_factory=dict)
+
+    @property
+    def missing(self) -> float:
+        """What no bid relieved, kWh."""
+        return sum(self.unserved.values()) + sum(self.curtailed.values())
 
 
 def split(solved: Any) -> dict[str, Dispatch]:
     """The clearing of every day with ties split. Raises RuntimeError where the split is not certified."""
     model = solved.model
-    if model.lots:  # whole lots cannot be split: what was found is taken
+    if model.lots or model.limited or model.sensitivity:  # what was found is taken
         return {d: _found(model.operator[d]) for d in model.day}
     margins = solved.solution.margins
     small = ZERO * max(abs(margin) for margin in margins.values())
@@ -59,7 +67,11 @@ def _split(model: Any, block: Any, margins: Any, small: float) -> Dispatch:
 
 
 def _found(block: Any) -> Dispatch:
-    return Dispatch(_numbers(block.cut), _numbers(block.add), _numbers(block.unserved))
+    cut, give = _numbers(block.cut), block.component("give")
+    if give is not None:
+        cut = {k: q + max(0.0, float(give[k].value)) for k, q in cut.items()}
+    curtailed = {} if give is None else _numbers(block.curtailed)
+    return Dispatch(cut, _numbers(block.add), _numbers(block.unserved), curtailed)
 
 
 def _numbers(variable: Any) -> dict[Place, float]:

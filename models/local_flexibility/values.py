@@ -67,7 +67,7 @@ def _settle(solved: Any) -> list[Day]:
         elif alone is not None:
             cost = pyo.value(model.operator[d].cost)
             rent = {a: pyo.value(alone.operator[d, a].cost) - cost for a in model.aggregator}
-            missing = {a: _sum(alone.operator[d, a].unserved) for a in model.aggregator}
+            missing = {a: _missing(alone.operator[d, a]) for a in model.aggregator}
             found.append(Day(d, dispatch, asked, {a: asked[a] + rent[a] for a in asked}, None, rent, missing))
         else:
             found.append(Day(d, dispatch, asked, asked))
@@ -83,8 +83,9 @@ def _without(solved: Any) -> Any:
     return model
 
 
-def _sum(variable: Any) -> float:
-    return sum(float(v.value) for v in variable.values())
+def _missing(block: Any) -> float:
+    parts = (block.unserved, block.component("curtailed") or {})
+    return sum(float(v.value) for part in parts for v in part.values())
 
 
 def _cleared(solved: Any) -> Iterator[Row]:
@@ -117,7 +118,7 @@ UNITS = {
 def _totals(model: Any, day: Day) -> dict[str, float]:
     price = {t: pyo.value(model.price[t]) for t in model.period}
     markup = {u: pyo.value(model.markup[model.scenario, a]) for u, a in model.owner.items()}
-    unserved = sum(day.dispatch.unserved.values())
+    unserved = day.dispatch.missing
     shortage = unserved * pyo.value(model.alternative_cost)
     wholesale = sum(price[t] * q for (_, t), q in day.dispatch.add.items())
     wholesale -= sum(price[t] * q for (_, t), q in day.dispatch.cut.items())
@@ -172,13 +173,17 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
     for (u, t), most in model.offer.items():
         by = offers.setdefault((model.home[u], t), {})
         by[model.owner[u]] = by.get(model.owner[u], 0.0) + pyo.value(most)
+    after: dict[tuple[str, str], float] = {}
     for f in model.feeder:
         for t in model.period:
             index = f"day={day.name};feeder={f};period={t}"
             before = pyo.value(model.net[day.name, f, t])
-            after = before + moved.get((f, t), 0.0) - day.dispatch.unserved[f, t]
+            after[f, t] = before + moved.get((f, t), 0.0) - day.dispatch.unserved[f, t]
+            after[f, t] += day.dispatch.curtailed.get((f, t), 0.0)
             yield "net load before", index, before, "kWh"
-            yield "net load after", index, after, "kWh"
+            yield "net load after", index, after[f, t], "kWh"
+            if model.raised and pyo.value(model.raised[day.name, f, t]) > 0:
+                yield "more load required", index, pyo.value(model.raised[day.name, f, t]), "kWh"
             needed = pyo.value(model.requirement[day.name, f, t])
             if needed > 0:
                 yield "requirement", index, needed, "kWh"
@@ -188,6 +193,15 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
                     rest = (sum(by.values()) - by.get(a, 0.0)) / needed
                     yield "residual supply index", index, rest, "1"
                     yield "pivotal", index, float(rest < 1 - ROUNDING), "1"
+    yield from _points(model, day, after)
+
+
+def _points(model: Any, day: Day, after: dict[tuple[str, str], float]) -> Iterator[Row]:
+    for c, weight in model.sensitivity.items():
+        for t in model.period:
+            index = f"day={day.name};period={t};point={c}"
+            yield "point load before", index, pyo.value(model.point_load[day.name, c, t]), "kWh"
+            yield "point load after", index, sum(pyo.value(g) * after[f, t] for f, g in weight.items()), "kWh"
 
 
 def _prices(day: Day) -> Iterator[Row]:
