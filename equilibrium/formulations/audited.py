@@ -18,6 +18,7 @@ from ..mcp import DECISION
 from ..solvers.linear import Whole, mixed_integer
 from ..solvers.outcome import Termination
 from .branching import HIGH, INSIDE, LOW, Point, Relaxation
+from .vertices import multiplier_limits
 
 GUESS = 1e4
 """A guessed bound, relative to the largest price or quantity that the model states."""
@@ -102,6 +103,8 @@ def derive(relaxation: Relaxation) -> tuple[np.ndarray, np.ndarray]:
     not follow from the model)."""
     lower, upper = relaxation.lower.copy(), relaxation.upper.copy()
     d, n = relaxation.d, relaxation.n
+    most = multiplier_limits(relaxation.problem)
+    lower[d : d + n], upper[d : d + n] = np.maximum(lower[d : d + n], -most), np.minimum(upper[d : d + n], most)
     _tighten(relaxation, lower, upper)
     _by_stationarity(relaxation, lower, upper)
     _by_conditions(relaxation, lower, upper)

@@ -25,16 +25,19 @@ NODES = 20_000
 """At most so many nodes are branched on."""
 
 SECONDS = 20.0
-"""And for so long."""
+"""And for so long (where decisions are whole numbers ``LONGER``: the other way is one combination at a time)."""
+
+LONGER = 200.0
 
 
-def solve(problem: LeaderProblem, nodes: int = NODES, seconds: float = SECONDS) -> Led:
+def solve(problem: LeaderProblem, nodes: int = NODES, seconds: float | None = None) -> Led:
     """The leader's best decision if ties go its way, with what is proved about it.
 
     nodes, seconds: limits of branching. Raises NotLinear where the payoff cannot be restated, Infeasible where no
     decision is possible or where the gain is endless, Refused where nothing was found within the limits.
     """
     began = time.perf_counter()
+    seconds = (LONGER if problem.whole.any() else SECONDS) if seconds is None else seconds
     restated = restate(problem)
     relaxation = branching.Relaxation(problem, restated)
     tree, audit = _search(relaxation, nodes, seconds)

@@ -25,6 +25,9 @@ from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 FEW = 3
 """With at most so many decisions all regimes are looked for."""
 
+SOME = 50
+"""More combinations of whole numbers than this are first branched on together with the followers' pairs."""
+
 WHOLE = 2000
 """At most so many combinations of whole numbers are tried one by one."""
 
@@ -61,8 +64,8 @@ def _with_ties(problem: LeaderProblem, found: Led) -> Led:
 
 
 def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
-    """Whole-numbered decisions: in one programme where the followers are separate markets, else one combination at a
-    time."""
+    """Whole-numbered decisions: in one programme where the followers are separate markets, else, where they are many,
+    by branching on them together with the followers' pairs, else one combination at a time."""
     if formulation in (None, "tracing") and (ties != PESSIMISTIC or response_kind(problem).settled):
         try:
             traced = tracing.solve(problem)
@@ -70,13 +73,32 @@ def _whole(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
             traced = None
         if traced is not None and traced.proved:
             return traced
+    count = _combinations(problem)
+    if count > SOME and formulation in (None, "disjunctions") and ties == OPTIMISTIC:
+        try:
+            found = disjunctions.solve(problem)
+        except (disjunctions.NotLinear, Refused):
+            pass
+        else:
+            if found.proved or count > WHOLE:
+                return found
     return _one_by_one(problem, formulation, ties)
+
+
+def _combinations(problem: LeaderProblem) -> float:
+    low, up = _whole_range(problem)
+    return float(np.prod(up - low + 1))
+
+
+def _whole_range(problem: LeaderProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest whole numbers that are possible, by whole-numbered decision."""
+    return np.ceil(problem.lower[problem.whole] - 1e-9), np.floor(problem.upper[problem.whole] + 1e-9)
 
 
 def _one_by_one(problem: LeaderProblem, formulation: str | None, ties: str) -> Led:
     columns = np.flatnonzero(problem.whole)
-    low, up = np.ceil(problem.lower[columns] - 1e-9), np.floor(problem.upper[columns] + 1e-9)
-    count = float(np.prod(up - low + 1))
+    low, up = _whole_range(problem)
+    count = _combinations(problem)
     if not count <= WHOLE:
         raise Refused(
             f"{problem.player.name} decides whole numbers with {count:g} combinations; at most {WHOLE} are tried one "

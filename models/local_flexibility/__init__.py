@@ -28,7 +28,7 @@ from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, structures, values
+from . import accounts, checks, strategic, structures, study, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -40,6 +40,13 @@ PARAMETERS = {
         "kWh", "fleets offer whole multiples of it (offers=whole)", minimum=0, open_minimum=True, default=1.0
     ),
     "minimum_bid": Column("kWh", "a fleet's offer below it is not admitted", minimum=0, default=0.0),
+    "markup_cap": Column(
+        "EUR/kWh", "largest mark-up that may be asked; inf: what shortage costs", minimum=0, default=inf
+    ),
+    "markup_step": Column(
+        "EUR/kWh", "grid of mark-ups of several strategic aggregators", minimum=0, open_minimum=True, default=0.01
+    ),
+    "penalty": Column("EUR/kWh", "on declared charging that does not take place", "rho", minimum=0, default=0.0),
 }
 
 PERIODS = Table(
@@ -96,7 +103,13 @@ AGGREGATORS = Table(
     "aggregators",
     "who bids, in every scenario",
     ("scenario", "aggregator"),
-    {"markup": Column("EUR/kWh", "what is asked beyond the wholesale difference", "m"), "source": SOURCE},
+    {
+        "markup": Column("EUR/kWh", "what is asked beyond the wholesale difference", "m"),
+        "strategic": Column(
+            "", "whether it chooses plan and mark-up in studies", kind=str, default="no", choices=("yes", "no")
+        ),
+        "source": SOURCE,
+    },
 )
 FLEETS = Table(
     "fleets",
@@ -129,6 +142,13 @@ ENVELOPES = Table(
     "most that a fleet charges of its own accord; without a row its chargers' output",
     ("scenario", "fleet", "period"),
     {"energy": Column("kWh", "most that is charged", "U", minimum=0), "source": SOURCE},
+    optional=True,
+)
+AVAILABILITY = Table(
+    "availability",
+    "what a fleet's vehicles can truly charge; without a row all that it declares",
+    ("scenario", "fleet", "period"),
+    {"energy": Column("kWh", "most that can be charged", "r", minimum=0), "source": SOURCE},
     optional=True,
 )
 VEHICLES = Table(
@@ -178,6 +198,15 @@ SETTLEMENT = Column(
     choices=("pay_as_bid", "pay_as_cleared", "pay_as_cleared_net", "vcg"),
 )
 
+AGGREGATOR = Column("", "who is strategic", kind=str)
+DELIVERY = Column(
+    "",
+    "enforced: what is declared and not moved is charged; penalised: it may be left out, at the penalty",
+    kind=str,
+    default="enforced",
+    choices=("enforced", "penalised"),
+)
+
 STRUCTURES = {
     "clearing": Structure(
         "the operator clears bids of fleets",
@@ -195,6 +224,18 @@ STRUCTURES = {
         "fleets charge where the wholesale price is lowest",
         structures.competitive,
         {"scenario": SCENARIO},
+        needs=("fleets", "baselines"),
+    ),
+    "strategic": Structure(
+        "an aggregator declares its baselines with the clearing in mind",
+        strategic.strategic,
+        {
+            "scenario": SCENARIO,
+            "offers": replace(OFFERS, choices=("whole", "continuous")),
+            "aggregator": AGGREGATOR,
+            "delivery": DELIVERY,
+            "settlement": replace(SETTLEMENT, choices=("pay_as_bid", "vcg")),
+        },
         needs=("fleets", "baselines"),
     ),
 }
@@ -216,6 +257,7 @@ market = Market(
         FLEETS,
         BASELINES,
         ENVELOPES,
+        AVAILABILITY,
         VEHICLES,
         PORTFOLIOS,
         CHARGING,
@@ -224,4 +266,5 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=checks.check,
+    studies=study.STUDIES,
 )

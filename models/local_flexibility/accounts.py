@@ -7,13 +7,20 @@ from typing import Any
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import values
+from . import settlement, strategic, values
 
 
 def accounts(solved: Any) -> pd.DataFrame:
     """Columns party, item, value, unit. Payments (positive: received) add up to zero; shortage is a real cost."""
-    model = solved.model
-    rows = _habits(model) if solved.alternative.structure == "competitive" else _cleared(solved)
+    structure = solved.alternative.structure
+    if structure == "competitive":
+        rows = _habits(solved.model)
+    elif structure == "strategic":
+        again = strategic.cleared_again(solved)
+        asked = {d: settlement.bids(again.model, dispatch) for d, dispatch in again.dispatch.items()}
+        rows = _cleared(again.model, [values.Day(d, again.dispatch[d], paid, paid) for d, paid in asked.items()])
+    else:
+        rows = _cleared(solved.model, values.days(solved))
     return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])
 
 
@@ -23,11 +30,10 @@ def _habits(model: Any) -> list[tuple[str, str, float, str]]:
     return [*rows, ("wholesale market", "payment for energy", sum(bills.values()), "EUR")]
 
 
-def _cleared(solved: Any) -> list[tuple[str, str, float, str]]:
-    model = solved.model
+def _cleared(model: Any, days: list[values.Day]) -> list[tuple[str, str, float, str]]:
     paid, bill = (dict.fromkeys(model.aggregator, 0.0) for _ in range(2))
     shortage = 0.0
-    for day in values.days(solved):
+    for day in days:
         weight = pyo.value(model.probability[model.scenario, day.name])
         final = values.final_bills(model, day.dispatch)
         for a in model.aggregator:

@@ -79,7 +79,7 @@ def _fleets(data: Any) -> Iterator[Fault]:
                 message = f"fleet {fleet} of scenario '{here}' names one that {column}s.csv does not have there"
                 yield _fault("fleets", message, column, name)
     periods, fleets = set(keys(data, "periods")), set(keys(data, "fleets"))
-    for table in ("baselines", "envelopes"):
+    for table in ("baselines", "envelopes", "availability"):
         for here, fleet, t in keys(data, table):
             if (here, fleet) not in fleets:
                 yield _fault(table, "a fleet that fleets.csv does not have in this scenario", "fleet", fleet)

@@ -94,7 +94,7 @@ def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
     model.owner = {u: table.at[(here, u), "aggregator"] for u in names}
     model.baseline = {(u, t): model.declared[here, u, t] for s, u, t in keys(data, "baselines") if s == here}
     model.offer = {place: offered(model, s, offers) for place, s in model.baseline.items()}
-    model.headroom = {(u, t): _headroom(model, here, u, t) for u in names for t in model.period}
+    model.headroom = {(u, t): _headroom(model, u, t) for u in names for t in model.period}
     model.lots = {}
     if offers == "lots":
         model.lot = data.param("fleets", "lot")
@@ -115,12 +115,17 @@ def offered(model: pyo.ConcreteModel, baseline: Any, offers: str) -> Any:
     return quantity * (1 - positive(1 - enough))
 
 
-def _headroom(model: pyo.ConcreteModel, here: str, u: str, t: str) -> Any:
-    """Pmax N_t dt - s, with N_t the vehicles plugged in (all, where the table does not say), kWh."""
-    count = model.vehicles[here, u]
+def chargeable(model: pyo.ConcreteModel, u: str, t: str) -> Any:
+    """Pmax N_t dt: what a fleet's vehicles that are plugged in can charge (all, where the table does not say), kWh."""
+    here, count = model.scenario, model.vehicles[model.scenario, u]
     if (here, u, t) in model.plugged and math.isfinite(pyo.value(model.plugged[here, u, t])):
         count = model.plugged[here, u, t]
-    return positive(count * model.charger[here, u] * model.duration[t] - model.baseline.get((u, t), 0.0))
+    return count * model.charger[here, u] * model.duration[t]
+
+
+def _headroom(model: pyo.ConcreteModel, u: str, t: str) -> Any:
+    """Pmax N_t dt - s, kWh."""
+    return positive(chargeable(model, u, t) - model.baseline.get((u, t), 0.0))
 
 
 def vehicles(data: Any, model: pyo.ConcreteModel, offers: str) -> None:

@@ -11,7 +11,7 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 
-from . import settlement, structures
+from . import settlement, strategic, structures
 from .settlement import PRICES, Prices
 from .ties import Dispatch, split
 
@@ -21,7 +21,10 @@ ROUNDING = 1e-9  # part of the requirement that counts as nothing when asked who
 
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
-    rows = _baselines(solved.model) if solved.alternative.structure == "competitive" else list(_cleared(solved))
+    if solved.alternative.structure == "strategic":
+        rows = list(strategic.report(solved))
+    else:
+        rows = _baselines(solved.model) if solved.alternative.structure == "competitive" else list(_cleared(solved))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
