@@ -8,6 +8,7 @@ D_1 + D_2 <= K_1 + K_2.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 
 from equilibrium.errors import Infeasible
+from equilibrium.scenarios import smaller
 
 from .inputs import available
 
 SERVED = 1e-9  # relative shortage that is rounding
+FEW = 6  # up to so many countries every cut is looked at
 SHOWN = 5  # hours that are explained; of the others, their number
 
 
@@ -52,6 +55,8 @@ class Shortage:
 
 def require_supply(model: Any) -> None:
     """Raise Infeasible where some hour's inelastic demand cannot be served: who, how much is missing, and why."""
+    if len(model.country) <= FEW and all(_every_cut_holds(model, h) for h in model.hour):
+        return
     hours, system = list(model.hour), system_of(model)
     found = {h: short for h, short in zip(hours, shortages(system), strict=True) if short is not None}
     if not found:
@@ -63,22 +68,41 @@ def require_supply(model: Any) -> None:
     raise Infeasible(f"inelastic demand exceeds what plants and links can deliver: {'; '.join(told)}; {advice}")
 
 
+def _every_cut_holds(model: Any, h: int) -> bool:
+    """Whether no set of countries needs more than its plants and the links to it can deliver (see ``deliverable``)."""
+    own = {n: _produced(model, n, h) for n in model.country}
+    needs = {n: _needed(model, n, h) for n in model.country}
+    for size in range(1, len(own) + 1):
+        for group in itertools.combinations(own, size):
+            entering = {n: 0.0 for n in own if n not in group}
+            for n, m in model.link:
+                if m in group and n in entering:
+                    entering[n] = entering[n] + pyo.value(model.limit[n, m])
+            if model.by_destination:
+                entering = {n: smaller(own[n], room) for n, room in entering.items()}
+            if sum(needs[n] for n in group) > sum(own[n] for n in group) + sum(entering.values()):
+                return False
+    return True
+
+
+def _produced(model: Any, n: str, h: int) -> Any:
+    return sum(pyo.value(available(model, n, t, h)) for t in model.plants[n])
+
+
+def _needed(model: Any, n: str, h: int) -> Any:
+    """Inelastic demand that may not be lost, MW."""
+    free = h in model.elastic[n] or (n, h) in model.lost
+    return 0.0 if free else pyo.value(model.consumption[n, h])
+
+
 def system_of(model: Any) -> System:
     """The system of a stated model. Elastic demand needs nothing, nor does demand that may be lost at a value."""
     countries = list(model.country)
     place = {n: k for k, n in enumerate(countries)}
-
-    def produced(n: str, h: int) -> float:
-        return sum(float(pyo.value(available(model, n, t, h))) for t in model.plants[n])
-
-    def needed(n: str, h: int) -> float:
-        free = h in model.elastic[n] or (n, h) in model.lost
-        return 0.0 if free else float(pyo.value(model.consumption[n, h]))
-
     return System(
         countries,
-        np.array([[produced(n, h) for n in countries] for h in model.hour]),
-        np.array([[needed(n, h) for n in countries] for h in model.hour]),
+        np.array([[float(_produced(model, n, h)) for n in countries] for h in model.hour]),
+        np.array([[float(_needed(model, n, h)) for n in countries] for h in model.hour]),
         {(place[n], place[m]): float(pyo.value(model.limit[n, m])) for n, m in model.link},
         not model.by_destination,
     )

@@ -5,10 +5,11 @@ Every number is an Expression of the mutable Params that hold the table cells.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pyomo.environ as pyo
+
+from equilibrium.scenarios import is_finite
 
 
 def keys(data: Any, table: str) -> list[Any]:
@@ -60,7 +61,7 @@ def state_plants(model: pyo.ConcreteModel, data: Any) -> None:
 
 def limited(model: pyo.ConcreteModel, n: str, t: str) -> bool:
     """Whether the plant has a capacity."""
-    return math.isfinite(float(pyo.value(model.capacity[n, t])))
+    return is_finite(pyo.value(model.capacity[n, t]))
 
 
 def available(model: pyo.ConcreteModel, n: str, t: str, h: int) -> Any:

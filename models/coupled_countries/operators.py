@@ -20,12 +20,12 @@ variational equilibrium) is what the conditions of Appendix 3 mean: the structur
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pyomo.environ as pyo
 
 from equilibrium.errors import Infeasible, Refused
+from equilibrium.scenarios import is_finite
 
 from .conduct import TAKING
 from .inputs import available
@@ -58,10 +58,10 @@ def _require_own_supply(model: Any) -> None:
     found = []
     for n in model.country:
         for h in model.hour:
-            own = sum(float(pyo.value(available(model, n, t, h))) for t in model.plants[n])
+            own = sum(pyo.value(available(model, n, t, h)) for t in model.plants[n])
             free = h in model.elastic[n] or (n, h) in model.lost
-            missing = 0.0 if free else float(pyo.value(model.consumption[n, h])) - own
-            if missing > 0 and math.isfinite(missing):
+            missing = 0.0 if free else pyo.value(model.consumption[n, h]) - own
+            if missing > 0 and is_finite(missing):
                 found.append(f"{missing:.6g} MW in {n}, hour {h}")
     if found:
         raise Infeasible(

@@ -15,6 +15,8 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from equilibrium.scenarios import larger
+
 from .inputs import lost
 
 Link = tuple[str, str]
@@ -22,12 +24,12 @@ Link = tuple[str, str]
 
 def over_hours(model: Any, amount: Any) -> float:
     """sum_h w_h amount(h), for an amount in EUR/h that is an expression of the model or a number."""
-    return float(sum(pyo.value(model.weight[h]) * pyo.value(amount(h)) for h in model.hour))
+    return sum(pyo.value(model.weight[h]) * pyo.value(amount(h)) for h in model.hour)
 
 
 def sold(model: Any, n: str, m: str, h: int) -> float:
     """What the plants of n sell in m, MW."""
-    return float(sum(pyo.value(model.fleet[n].sales[t, m, h]) for t in model.plants[n]))
+    return sum(pyo.value(model.fleet[n].sales[t, m, h]) for t in model.plants[n])
 
 
 def sold_by(model: Any, f: str, m: str, h: int) -> float:
@@ -38,7 +40,7 @@ def sold_by(model: Any, f: str, m: str, h: int) -> float:
         if m in model.destinations[n]
         for t in model.firms[f][n]
     ]
-    return float(sum(pyo.value(x) for x in own))
+    return sum(pyo.value(x) for x in own)
 
 
 def profit(model: Any, f: str) -> float:
@@ -116,15 +118,15 @@ def lost_load_surplus(model: Any, n: str) -> float:
 
 def output(model: Any, n: str, h: int) -> float:
     """Generation of country n, MW."""
-    return float(sum(pyo.value(model.fleet[n].output[t, h]) for t in model.plants[n]))
+    return sum(pyo.value(model.fleet[n].output[t, h]) for t in model.plants[n])
 
 
 def congestion_price(model: Any, link: Link, h: int) -> float:
     """Price of the link's capacity, EUR/MWh: its clearing price, or what the operator of a used link earns."""
     if model.by_destination:
-        return float(model.congestion[(*link, h)].value) if (*link, h) in model.congestion else 0.0
+        return model.congestion[(*link, h)].value if (*link, h) in model.congestion else 0.0
     n, m = link
-    return max(0.0, float(pyo.value(model.price[m, h] - model.price[n, h] - model.toll[link])))
+    return larger(0.0, pyo.value(model.price[m, h] - model.price[n, h] - model.toll[link]))
 
 
 def rent(model: Any, link: Link) -> float:

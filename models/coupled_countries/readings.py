@@ -18,7 +18,6 @@ price at the destination; any number of countries; tolls; the netted reading.
 
 from __future__ import annotations
 
-import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +25,7 @@ import pyomo.environ as pyo
 from pyomo.mpec import Complementarity, complements
 
 from equilibrium.errors import Refused
+from equilibrium.scenarios import is_finite
 
 from .conduct import holdings, perceived_prices, refuse_netted
 from .feasibility import require_supply
@@ -173,7 +173,7 @@ def by_destination(data: Any, demand: str, conduct: str, split: bool, abroad: bo
     model = setting(data, demand)
     model.by_destination, model.split, model.abroad = True, split, abroad
     require_supply(model)
-    narrow = [link for link in model.link if math.isfinite(model.limit[link].value)]
+    narrow = [link for link in model.link if is_finite(model.limit[link].value)]
     model.congestion = pyo.Var(narrow, model.hour)
     model.destinations = {n: [n] + [m for k, m in model.link if k == n] for n in model.country}
     model.firms = holdings(model, data)
@@ -317,7 +317,7 @@ def _operator(model: pyo.ConcreteModel, n: str, m: str) -> None:
     """The operator of the link from n to m buys in n and sells in m, taking both prices."""
     block = model.operator[n, m]
     block.flow = pyo.Var(model.hour, within=pyo.NonNegativeReals)
-    if math.isfinite(model.limit[n, m].value):
+    if is_finite(model.limit[n, m].value):
         block.capacity = pyo.Constraint(model.hour, rule=lambda b, h: b.flow[h] <= model.limit[n, m])
     block.maximise_rent = pyo.Objective(
         expr=sum(

@@ -26,12 +26,12 @@ def quantities(solved: Any) -> pd.DataFrame:
 def prices(model: Any) -> list[Row]:
     """Wholesale, retail and congestion prices."""
     rows = [
-        ("price", f"country={n};hour={h}", float(model.price[n, h].value), "EUR/MWh")
+        ("price", f"country={n};hour={h}", model.price[n, h].value, "EUR/MWh")
         for n in model.country
         for h in model.hour
     ]
     rows += [
-        ("retail price", f"country={n};hour={h}", float(pyo.value(parts.retail_price(model, n, h))), "EUR/MWh")
+        ("retail price", f"country={n};hour={h}", pyo.value(parts.retail_price(model, n, h)), "EUR/MWh")
         for n in model.country
         for h in model.hour
     ]
@@ -51,11 +51,11 @@ def plants(model: Any, multipliers: pd.Series) -> list[Row]:
         for t in sorted(model.plants[n]):
             for h in model.hour:
                 where = f"country={n};hour={h};plant={t}"
-                rows.append(("generation", where, float(pyo.value(fleet.output[t, h])), "MW"))
+                rows.append(("generation", where, pyo.value(fleet.output[t, h]), "MW"))
                 rows.append(("capacity rent", where, capacity_rent(model, multipliers, n, t, h), "EUR/MWh"))
                 if model.split:
                     rows += [
-                        ("sales", f"{where};to={m}", float(fleet.sales[t, m, h].value), "MW")
+                        ("sales", f"{where};to={m}", fleet.sales[t, m, h].value, "MW")
                         for m in sorted(model.destinations[n])
                     ]
     return rows
@@ -84,7 +84,7 @@ def capacity_rent(model: Any, multipliers: pd.Series, n: str, t: str, h: int) ->
         return 0.0
     name = fleet.capacity[t, h].name
     found = multipliers[name if name in multipliers.index else f"{name}.upper"]
-    return float(found) / float(pyo.value(model.weight[h]))
+    return found / pyo.value(model.weight[h])
 
 
 def balances(model: Any) -> list[Row]:
@@ -92,8 +92,8 @@ def balances(model: Any) -> list[Row]:
     rows: list[Row] = []
     for n in model.country:
         for h in model.hour:
-            consumed = float(pyo.value(model.consumption[n, h]))
-            made, lost = parts.output(model, n, h), float(pyo.value(inputs.lost(model, n, h)))
+            consumed = pyo.value(model.consumption[n, h])
+            made, lost = parts.output(model, n, h), pyo.value(inputs.lost(model, n, h))
             rows.append(("consumption", f"country={n};hour={h}", consumed, "MW"))
             rows.append(("net export", f"country={n};hour={h}", made + lost - consumed, "MW"))
             if (n, h) in model.lost:
@@ -101,7 +101,7 @@ def balances(model: Any) -> list[Row]:
     for n, m in sorted(model.link):
         for h in model.hour:
             back = model.flow[m, n, h] if (m, n) in model.link else 0.0
-            rows.append(("net flow", f"from={n};hour={h};to={m}", float(pyo.value(model.flow[n, m, h] - back)), "MW"))
+            rows.append(("net flow", f"from={n};hour={h};to={m}", pyo.value(model.flow[n, m, h] - back), "MW"))
     return rows
 
 
