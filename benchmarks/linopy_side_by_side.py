@@ -5,8 +5,8 @@
 
 Both sides begin with the same tables in memory. linopy states the planner's convex quadratic programme of all hours
 as one model and solves it with HiGHS: by HiPO, the interior point of highspy-extras, the quickest open solver it offers
-for such programmes, and by the active-set method that HiGHS takes otherwise (it gives up on a day, and so is asked for no
-more). Not asked: SCIP (branch and bound); Gurobi, CPLEX, Mosek, COPT, Xpress, Knitro, MindOpt (licences); cuOpt (a
+for such programmes, and by the active-set method that HiGHS takes otherwise (it gives up on a day, and so is asked for
+no more). Not asked: SCIP (branch and bound); Gurobi, CPLEX, Mosek, COPT, Xpress, Knitro, MindOpt (licences); cuOpt (a
 graphics card). This project states the players and solves for their equilibrium, twice: all hours in one Pyomo model,
 and one hour with the others as scenarios (``batches.solve_many``).
 """

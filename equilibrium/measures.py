@@ -5,8 +5,9 @@ A convex player that faces F (its stationarity rows, multipliers put in) at x ca
     sum_j [ F_j^+ (x_j - l_j) + F_j^- (u_j - x_j) ] + sum_k m_k g_k        (over its decisions j, its limits k)
 
 because its payoff lies above its tangent (weak duality). Where its payoff is strictly curved, the same sum bounds how
-far its best response is away; a limit that is met to within the rounding of its own evaluation counts as met there
-(otherwise the root of that rounding would be the bound). Both are compared with the tolerances of a single certificate.
+far its best response is away; there a limit that is met up to the rounding of its own terms counts as met, so that the
+distance is that to the best response under limits which differ by no more than that. Both bounds are compared with the
+tolerances of a single certificate.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from .mcp import DECISION, MULTIPLIER, MixedComplementarity
 from .solvers.batched import Problems
 from .tolerances import DISTANCE, REGRET, RESIDUAL
 
-ROUNDING = 32 * float(np.finfo(float).eps)
-"""What evaluating a row may be off by, relative to the size of its terms."""
+ROUNDING = 16 * np.finfo(float).eps
+"""Relative to the largest term of a limit: within this it is met."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,8 @@ def measure(problems: Problems, z: np.ndarray, curved: list[Curvature], chosen: 
     bill = add @ (row * floor)
     regret = np.max((add @ slack) / np.maximum(bill, 1e-300), axis=0)
     distance = np.full(count, np.nan)
-    wrong = _wrong(mcp, problems, z, value)
-    apart = (mcp.kind[:, None] == MULTIPLIER) & (np.abs(value) > ROUNDING * row)
-    limits = add @ np.where(apart, slack, 0.0)
+    missed = (mcp.kind[:, None] == MULTIPLIER) & (np.abs(value) > ROUNDING * row)
+    wrong, limits = _wrong(mcp, problems, z, value), add @ np.where(missed, slack, 0.0)
     for i, one in enumerate(curved):
         convex &= _at(one.convex, chosen)
         mine = np.flatnonzero((mcp.player == i) & (mcp.kind == DECISION))

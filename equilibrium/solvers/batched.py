@@ -102,14 +102,19 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (entries of M, scenarios or 1), the others (n, scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios).
+
+    tangent: M z + q is the tangent of something curved, so that q is no term of it. terms (n, scenarios): size of what
+    q was added up from; itself if not given.
+    """
 
     shape: Shape
     data: np.ndarray
     q: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    terms: np.ndarray | None = None  # size of what q was added up from; itself if not given
+    tangent: bool = False
+    terms: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -150,7 +155,8 @@ class Problems:
         starts = np.flatnonzero(np.diff(family[order], prepend=-1))
         largest = np.maximum.reduceat(np.abs(z)[order], starts, axis=0) if len(order) else np.abs(z)
         column = largest[family]
-        row = self.times(z, size=True) + np.abs(value) + (np.abs(self.q) if self.terms is None else self.terms)
+        constant = np.abs(self.q) if self.terms is None else self.terms
+        row = self.times(z, size=True) + np.abs(value) + (0.0 if self.tangent else constant)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
@@ -200,19 +206,24 @@ def cores() -> int:
 
 
 def _solve(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
+        return solve_from(problems, None if start is None else np.repeat(start[:, None], problems.count, axis=1))
+
+
+def solve_from(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As ``solve``, every scenario from its own point, start (n, scenarios), or from an interior point at once."""
     n, count = problems.q.shape
     z, error, how = np.zeros((n, count)), np.full(count, np.inf), np.zeros(count, dtype=int)
-    with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
-        if start is not None:
-            z, error = newton(problems, np.repeat((start / problems.shape.column)[:, None], count, axis=1), None)
-            how = np.where(error <= 100 * SETTLED, START, 0)
-        left = np.flatnonzero(how == 0)
-        if left.size:
-            some = problems.of(left)
-            other, error_then = newton(some, *interior(some.scaled()))
-            better = error_then < error[left]
-            z[:, left[better]], error[left[better]] = other[:, better], error_then[better]
-            how[left[better]] = INTERIOR
+    if start is not None:
+        z, error = newton(problems, start / problems.shape.column[:, None], None)
+        how = np.where(error <= 100 * SETTLED, START, 0)
+    left = np.flatnonzero(how == 0)
+    if left.size:
+        some = problems.of(left)
+        other, error_then = newton(some, *interior(some.scaled()))
+        better = error_then < error[left]
+        z[:, left[better]], error[left[better]] = other[:, better], error_then[better]
+        how[left[better]] = INTERIOR
     return z, error, how
 
 
@@ -237,7 +248,7 @@ def newton(
     slack: what stands for F in the first guess of who is at a bound (multipliers of an interior point); F itself if not
     given. A scenario is given up after ``patience`` steps that do not help.
     """
-    best = _back(problems, problems.scaled(), y)
+    best = back(problems, problems.scaled(), y)
     error = problems.error(best)
     stalled = np.zeros(problems.count, dtype=int)
     alive = np.flatnonzero(error > SETTLED)
@@ -247,9 +258,9 @@ def newton(
     for _ in range(steps):
         if not alive.size:
             break
-        y = _step(scaled, y, slack)
+        y = step(scaled, y, slack)
         slack = None
-        z = _back(some, scaled, y)
+        z = back(some, scaled, y)
         found = some.error(z)
         stalled[alive] = np.where(found < 0.5 * error[alive], 0, stalled[alive] + 1)
         better = found < error[alive]
@@ -261,13 +272,13 @@ def newton(
     return best, error
 
 
-def _back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
+def back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
     """z of scaled points, inside the box, and exactly at a bound where y is."""
     z = np.clip(y * problems.shape.column[:, None], problems.lower, problems.upper)
     return np.where(y <= scaled.lower, problems.lower, np.where(y >= scaled.upper, problems.upper, z))
 
 
-def _step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
+def step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
     """Columns nearer to a bound than their row is to zero go there; the others solve their rows."""
     F = scaled.F(y) if slack is None else slack
     low = y - scaled.lower < F
