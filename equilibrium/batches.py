@@ -37,7 +37,7 @@ from .uniqueness_batched import decisions_unique
 FEW = 4
 """Fewer scenarios than this of one shape are solved one by one."""
 
-MANY = 100
+MANY = 1000
 """Of so many scenarios of one shape three are derived and certified singly as well: the one with the largest residual,
 the first, and one at random (seeded). Of fewer, the one with the largest residual."""
 
