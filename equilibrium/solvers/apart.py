@@ -1,13 +1,14 @@
 """Affine problems that fall apart: hours without storage between them, feeders without a line, plants of a price taker.
 
 Connected components of the pattern are found first; nothing one of them decides moves another. Those of a single column
-have a closed form; the others are solved together wherever their patterns are equal (``batched``). What that leaves is
-returned by its columns.
+have a closed form; the others are solved together wherever their patterns are equal (``batched``). What that leaves
+is a smaller problem of the same kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +18,37 @@ from scipy.sparse.csgraph import connected_components
 from ..mcp import MixedComplementarity
 from ..tolerances import RESIDUAL
 from . import batched
+from .outcome import Outcome, Termination
+
+SMALL = 300
+"""Problems up to this size are solved as one: as quick."""
 
 FEW = 4
 """With fewer components than this nothing is gained."""
 
 LARGEST = 3000
 """Components of more columns go to a sparse solver: the order of elimination for many takes long to find."""
+
+
+def by_parts(
+    mcp: MixedComplementarity, whole: Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
+) -> tuple[np.ndarray, Outcome]:
+    """A solution of ``mcp``; ``whole`` solves what does not fall apart into parts that can be solved together."""
+    if mcp.size <= SMALL:
+        return whole(mcp)
+    began = time.perf_counter()
+    z, left = solve(mcp)
+    if len(left) == mcp.size:
+        return whole(mcp)
+    if left.size:
+        z[left], outcome = whole(restricted(mcp, left))
+        if outcome.termination in (Termination.INFEASIBLE, Termination.UNBOUNDED):
+            return z, outcome
+    error = mcp.error(z)
+    if error > RESIDUAL:
+        return whole(mcp)
+    seconds = time.perf_counter() - began
+    return z, Outcome(Termination.SOLVED, f"relative residual {error:.1e}", seconds, "independent parts, many at once")
 
 
 def solve(mcp: MixedComplementarity) -> tuple[np.ndarray, np.ndarray]:
