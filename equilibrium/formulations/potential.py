@@ -130,7 +130,8 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
         return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
         yield lambda value=value: (*highs.minimise(potential.programme, value), newton.polish)  # type: ignore[misc]
-    yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
+    if mcp.matrix is not None and apart.orderly(mcp.size, mcp.matrix.nnz):
+        yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
 
 
 def _alone(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, np.ndarray, Outcome, Callable]:

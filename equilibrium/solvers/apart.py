@@ -26,8 +26,11 @@ SMALL = 300
 FEW = 4
 """With fewer components than this nothing is gained."""
 
-LARGEST = 3000
-"""Components of more columns go to a sparse solver: the order of elimination for many takes long to find."""
+LARGEST, FULLEST = 3000, 100_000
+"""Components of more columns or entries go to a sparse solver: the order of elimination takes too long to find."""
+
+EACH = 100
+"""Columns that a component may have for every component of its shape: few large ones are quicker one by one."""
 
 
 def by_parts(
@@ -55,14 +58,15 @@ def solve(mcp: MixedComplementarity) -> tuple[np.ndarray, np.ndarray]:
     """(z, the columns of components that were not solved: all of them where there are fewer than ``FEW``)."""
     assert mcp.matrix is not None and mcp.vector is not None
     z = mcp.interior()
-    count, label = connected_components(mcp.matrix, directed=False)
-    if count < FEW:
+    parts, label = connected_components(mcp.matrix, directed=False)
+    if parts < FEW:
         return z, np.arange(mcp.size)
     solved = np.zeros(mcp.size, dtype=bool)
-    single = np.flatnonzero(np.bincount(label, minlength=count)[label] == 1)
+    single = np.flatnonzero(np.bincount(label, minlength=parts)[label] == 1)
     z[single], solved[single] = _singles(mcp, single)
-    for columns in alike(mcp, label, count):
-        if columns.shape[0] < FEW or columns.shape[1] > LARGEST:
+    for columns in alike(mcp, label, parts):
+        count, n = columns.shape
+        if count < FEW or n > EACH * count or not orderly(n, int(np.diff(mcp.matrix.indptr)[columns[0]].sum())):
             continue
         problems = stacked(mcp, columns)
         found, error, _ = batched.solve(problems, z[columns[0]])
@@ -70,6 +74,11 @@ def solve(mcp: MixedComplementarity) -> tuple[np.ndarray, np.ndarray]:
         z[good.T] = found[:, error <= 0.01 * RESIDUAL]
         solved[good] = True
     return z, np.flatnonzero(~solved)
+
+
+def orderly(n: int, entries: int) -> bool:
+    """Whether an order of elimination is found quickly."""
+    return n <= LARGEST and entries <= FULLEST
 
 
 def _singles(mcp: MixedComplementarity, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
