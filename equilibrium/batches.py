@@ -37,7 +37,7 @@ from .uniqueness_batched import decisions_unique
 FEW = 4
 """Fewer scenarios than this of one shape are solved one by one."""
 
-MANY = 100
+MANY = 1000
 """Of so many scenarios of one shape three are derived and certified singly as well: the one with the largest residual,
 the first, and one at random (seeded). Of fewer, the one with the largest residual."""
 
@@ -251,9 +251,9 @@ def _affine(group: Parametric) -> Found | str:
         start = group.mcp.interior()
     z, _, how = batched.solve(problems, start)
     words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
-    only = np.broadcast_to(unique, group.count).copy()
+    only = np.broadcast_to(unique, group.count)
     if group.game.players and smooth.all() and not only.all():
-        only |= decisions_unique(problems, z)
+        only = only | decisions_unique(problems, z)
     return Found(problems, z, words, curvature.curvatures(group), only)
 
 

@@ -65,7 +65,7 @@ class Curved:
         value, data = found[: len(z)], found[len(z) :]
         value, data = self.sign[:, None] * value[self.source], self.sign[self.shape.rows, None] * data
         lower, upper = (np.broadcast_to(limits.part(slice(None)), z.shape) for limits in (self.lower, self.upper))
-        tangent = batched.Problems(self.shape, data, np.zeros_like(value), lower, upper, np.zeros_like(value))
+        tangent = batched.Problems(self.shape, data, np.zeros_like(value), lower, upper, tangent=True)
         return replace(tangent, q=value - tangent.times(z))
 
     def compile(self, expressions: Sequence[Any]) -> Programme:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from ..definite import semidefinite
 from ..mcp import MixedComplementarity
-from ..solvers import highs, ipopt, mixed_integer, newton
+from ..solvers import apart, highs, ipopt, mixed_integer, newton
 from ..solvers.outcome import Outcome, Termination
 from ..solvers.settle import exact
 from ..tolerances import RESIDUAL
@@ -25,9 +25,16 @@ Solver = Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
 
 
 def solve(mcp: MixedComplementarity, solver: str | None = None) -> tuple[np.ndarray, Outcome]:
-    """A solution of ``mcp`` by ``solver`` ('qp', 'newton', 'milp', 'ipopt'), or by each in turn until one succeeds."""
+    """A solution of ``mcp`` by ``solver`` ('qp', 'newton', 'milp', 'ipopt'), or by each in turn until one succeeds.
+
+    Affine problems that fall apart are first solved part by part.
+    """
     if solver is not None:
         return SOLVERS[solver](mcp)
+    return apart.by_parts(mcp, _in_turn) if mcp.is_affine else _in_turn(mcp)
+
+
+def _in_turn(mcp: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
     z, outcome = newton.solve(mcp)
     slower: list[Solver] = [
         monotone_programme,

@@ -89,25 +89,14 @@ def solve(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, 
     Large ones are solved part by part where they fall apart, and what is left of them goes to an interior point, linear
     ones to the simplex method first. HiGHS climbs its regularisation ladder.
     """
-    if mcp.size <= INTERIOR:
-        return _whole(mcp, potential)
-    began = time.perf_counter()
-    z, left = apart.solve(mcp)
-    if len(left) == mcp.size:
-        return _whole(mcp, potential)
-    if left.size:
-        rest = apart.restricted(mcp, left)
-        found = find(rest)
-        if found is None:
-            return _whole(mcp, potential)
-        z[left], outcome = _whole(rest, found)
-        if not outcome.ok:
-            return z, outcome
-    error = mcp.error(z)
-    if error > RESIDUAL:
-        return _whole(mcp, potential)
-    seconds = time.perf_counter() - began
-    return z, Outcome(Termination.SOLVED, f"relative residual {error:.1e}", seconds, "independent parts, many at once")
+
+    def whole(part: MixedComplementarity) -> tuple[np.ndarray, Outcome]:
+        found = potential if part is mcp else find(part)
+        if found is None:  # by rounding: its numbers are smaller than those of the whole
+            return part.interior(), Outcome(Termination.FAILED, "not shown convex by itself", 0.0, "HiGHS")
+        return _whole(part, found)
+
+    return apart.by_parts(mcp, whole)
 
 
 def _whole(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, Outcome]:
@@ -153,7 +142,8 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
         yield lambda value=value: (*highs.minimise(potential.programme, value), exact)  # type: ignore[misc]
     if interior and not large:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
-    yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
+    if mcp.matrix is not None and apart.orderly(mcp.size, mcp.matrix.nnz):
+        yield lambda: _alone(mcp, potential)  # HiGHS calls some programmes unbounded that have an optimum
 
 
 def _alone(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray, np.ndarray, Outcome, Callable]:

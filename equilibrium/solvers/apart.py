@@ -1,13 +1,14 @@
 """Affine problems that fall apart: hours without storage between them, feeders without a line, plants of a price taker.
 
 Connected components of the pattern are found first; nothing one of them decides moves another. Those of a single column
-have a closed form; the others are solved together wherever their patterns are equal (``batched``). What that leaves is
-returned by its columns.
+have a closed form; the others are solved together wherever their patterns are equal (``batched``). What that leaves
+is a smaller problem of the same kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,26 +18,55 @@ from scipy.sparse.csgraph import connected_components
 from ..mcp import MixedComplementarity
 from ..tolerances import RESIDUAL
 from . import batched
+from .outcome import Outcome, Termination
+
+SMALL = 300
+"""Problems up to this size are solved as one: as quick."""
 
 FEW = 4
 """With fewer components than this nothing is gained."""
 
-LARGEST = 3000
-"""Components of more columns go to a sparse solver: the order of elimination for many takes long to find."""
+LARGEST, FULLEST = 3000, 100_000
+"""Components of more columns or entries go to a sparse solver: the order of elimination takes too long to find."""
+
+EACH = 100
+"""Columns that a component may have for every component of its shape: few large ones are quicker one by one."""
+
+
+def by_parts(
+    mcp: MixedComplementarity, whole: Callable[[MixedComplementarity], tuple[np.ndarray, Outcome]]
+) -> tuple[np.ndarray, Outcome]:
+    """A solution of ``mcp``; ``whole`` solves what does not fall apart into parts that can be solved together."""
+    if mcp.size <= SMALL:
+        return whole(mcp)
+    began = time.perf_counter()
+    z, left = solve(mcp)
+    if len(left) == mcp.size:
+        return whole(mcp)
+    if left.size:
+        z[left], outcome = whole(restricted(mcp, left))
+        if outcome.termination in (Termination.INFEASIBLE, Termination.UNBOUNDED):
+            return z, outcome
+    error = mcp.error(z)
+    if error > RESIDUAL:
+        return whole(mcp)
+    seconds = time.perf_counter() - began
+    return z, Outcome(Termination.SOLVED, f"relative residual {error:.1e}", seconds, "independent parts, many at once")
 
 
 def solve(mcp: MixedComplementarity) -> tuple[np.ndarray, np.ndarray]:
     """(z, the columns of components that were not solved: all of them where there are fewer than ``FEW``)."""
     assert mcp.matrix is not None and mcp.vector is not None
     z = mcp.interior()
-    count, label = connected_components(mcp.matrix, directed=False)
-    if count < FEW:
+    parts, label = connected_components(mcp.matrix, directed=False)
+    if parts < FEW:
         return z, np.arange(mcp.size)
     solved = np.zeros(mcp.size, dtype=bool)
-    single = np.flatnonzero(np.bincount(label, minlength=count)[label] == 1)
+    single = np.flatnonzero(np.bincount(label, minlength=parts)[label] == 1)
     z[single], solved[single] = _singles(mcp, single)
-    for columns in alike(mcp, label, count):
-        if columns.shape[0] < FEW or columns.shape[1] > LARGEST:
+    for columns in alike(mcp, label, parts):
+        count, n = columns.shape
+        if count < FEW or n > EACH * count or not orderly(n, int(np.diff(mcp.matrix.indptr)[columns[0]].sum())):
             continue
         problems = stacked(mcp, columns)
         found, error, _ = batched.solve(problems, z[columns[0]])
@@ -44,6 +74,11 @@ def solve(mcp: MixedComplementarity) -> tuple[np.ndarray, np.ndarray]:
         z[good.T] = found[:, error <= 0.01 * RESIDUAL]
         solved[good] = True
     return z, np.flatnonzero(~solved)
+
+
+def orderly(n: int, entries: int) -> bool:
+    """Whether an order of elimination is found quickly."""
+    return n <= LARGEST and entries <= FULLEST
 
 
 def _singles(mcp: MixedComplementarity, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

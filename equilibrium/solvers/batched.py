@@ -102,14 +102,19 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (entries of M, scenarios or 1), the others (n, scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios).
+
+    tangent: M z + q is the tangent of something curved, so that q is no term of it. terms (n, scenarios): size of what
+    q was added up from; itself if not given.
+    """
 
     shape: Shape
     data: np.ndarray
     q: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    terms: np.ndarray | None = None  # size of what q was added up from; itself if not given, zero for a tangent
+    tangent: bool = False
+    terms: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -150,7 +155,8 @@ class Problems:
         starts = np.flatnonzero(np.diff(family[order], prepend=-1))
         largest = np.maximum.reduceat(np.abs(z)[order], starts, axis=0) if len(order) else np.abs(z)
         column = largest[family]
-        row = self.times(z, size=True) + np.abs(value) + (np.abs(self.q) if self.terms is None else self.terms)
+        constant = np.abs(self.q) if self.terms is None else self.terms
+        row = self.times(z, size=True) + np.abs(value) + (0.0 if self.tangent else constant)
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
@@ -176,7 +182,6 @@ class Problems:
             q=self.q * shape.row[:, None],
             lower=self.lower / column,
             upper=self.upper / column,
-            terms=None if self.terms is None else self.terms * shape.row[:, None],
         )
 
 
@@ -201,26 +206,17 @@ def cores() -> int:
 
 
 def _solve(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
+        return solve_from(problems, None if start is None else np.repeat(start[:, None], problems.count, axis=1))
+
+
+def solve_from(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As ``solve``, every scenario from its own point, start (n, scenarios), or from an interior point at once."""
     n, count = problems.q.shape
     z, error, how = np.zeros((n, count)), np.full(count, np.inf), np.zeros(count, dtype=int)
-    with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
-        if start is not None:
-            z, error, how = solve_from(problems, np.repeat(start[:, None], count, axis=1))
-        else:
-            _inside_first(problems, z, error, how)
-    return z, error, how
-
-
-def solve_from(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As ``solve``, every scenario from its own point, start (n, scenarios)."""
-    z, error = newton(problems, start / problems.shape.column[:, None], None)
-    how = np.where(error <= 100 * SETTLED, START, 0)
-    _inside_first(problems, z, error, how)
-    return z, error, how
-
-
-def _inside_first(problems: Problems, z: np.ndarray, error: np.ndarray, how: np.ndarray) -> None:
-    """What is not solved yet, from an interior point, written into the three arrays."""
+    if start is not None:
+        z, error = newton(problems, start / problems.shape.column[:, None], None)
+        how = np.where(error <= 100 * SETTLED, START, 0)
     left = np.flatnonzero(how == 0)
     if left.size:
         some = problems.of(left)
@@ -228,6 +224,7 @@ def _inside_first(problems: Problems, z: np.ndarray, error: np.ndarray, how: np.
         better = error_then < error[left]
         z[:, left[better]], error[left[better]] = other[:, better], error_then[better]
         how[left[better]] = INTERIOR
+    return z, error, how
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -134,3 +134,23 @@ def test_hours_that_are_linked_are_one_problem():
     solution = solve(m)
     assert solution.certificate.verdict == "certified" and "independent parts" not in solution.route
     assert sum(q.value for q in m.plant["a"].q.values()) == pytest.approx(3400, rel=1e-9)
+
+
+def test_hours_of_a_game_without_a_potential():
+    """Best responses x = (a - s y) / b with unlike s, floor at zero, hour by hour."""
+    random, count = np.random.default_rng(1), 200
+    m = pyo.ConcreteModel()
+    m.firm = pyo.Block([1, 2])
+    slope, base = {1: 0.4, 2: 0.7}, random.uniform(-1, 3, (3, count))
+    for i in m.firm:
+        m.firm[i].x = pyo.Var(range(count), within=pyo.NonNegativeReals)
+    for i in m.firm:
+        x, y = m.firm[i].x, m.firm[3 - i].x
+        gain = sum(float(base[i, h]) * x[h] - x[h] ** 2 / 2 - slope[i] * x[h] * y[h] for h in range(count))
+        m.firm[i].gain = pyo.Objective(expr=gain, sense=pyo.maximize)
+    solution = solve(m)
+    assert solution.certificate.verdict == "certified" and "independent parts" in solution.route
+    for h in range(count):
+        first, second = m.firm[1].x[h].value, m.firm[2].x[h].value
+        assert first == pytest.approx(max(base[1, h] - slope[1] * second, 0), abs=1e-12)
+        assert second == pytest.approx(max(base[2, h] - slope[2] * first, 0), abs=1e-12)
