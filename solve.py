@@ -308,8 +308,7 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
         console.print(
             f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
-    if "equilibria" in results.tables:
-        several = report.several(results.tables["equilibria"])
+    if len(several := report.several(results)):
         print_table(console, several, "Several equilibria (values elsewhere: number 1)")
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
