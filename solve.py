@@ -312,10 +312,8 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
         console.print(
             f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
-    if "equilibria" in results.tables:
-        told = report.several(report.open_values(results.tables["equilibria"]))
-        if len(told):
-            print_table(console, told, "What is not unique (values elsewhere: equilibrium 1; all in equilibria.csv)")
+    if len(several := report.several(results)):
+        print_table(console, several, "What is not unique (values elsewhere: equilibrium 1; all in equilibria.csv)")
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"{one.alternative.name}: {warning}", style="yellow")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+import pyomo.environ as pyo
 
 from .case import Case
 from .data import Data
@@ -201,9 +202,8 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
     if "comparison" in results.tables:
         lines += ["## Comparison", "", markdown(overview(results)), ""]
     lines += ["## Certificate", "", markdown(verdicts(results)), ""]
-    if "equilibria" in results.tables:
-        told = several(open_values(results.tables["equilibria"]))
-        lines += ["## Several equilibria", "", SEVERAL, "", markdown(told), ""]
+    if len(known := several(results)):
+        lines += ["## Several equilibria", "", SEVERAL, "", markdown(known), ""]
     lines += ["## Who moves which price", "", markdown(behaviour(results)), ""]
     lines += ["## Against theory and expected numbers", "", markdown(validation_summary(results)), ""]
     for name in SHOWN:
@@ -215,8 +215,25 @@ def report_text(results: Results, pictures: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def several(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
-    """``equilibria`` for reading: the first few equilibria of an alternative and the first few Vars of each, those that
+def several(results: Results) -> pd.DataFrame:
+    """``equilibria`` for reading: what has more than one value, shortened, without alternatives in which only
+    multipliers of rows have. No rows where nothing is left."""
+    table = results.tables.get("equilibria", pd.DataFrame(columns=["alternative", "variable", "lower", "upper"]))
+    plain = [one.alternative.name for one in results.solved if one.model is not None and not _vars_differ(one, table)]
+    table = table[~table["alternative"].isin(plain)]
+    return shortened(open_values(table)) if len(table) else table
+
+
+def _vars_differ(one: Solved, table: pd.DataFrame) -> bool:
+    """Whether some Var of the model has more than one value over the known equilibria."""
+    names = {v.name for v in one.model.component_data_objects(pyo.Var, descend_into=True)}
+    own = table[(table["alternative"] == one.alternative.name) & table["variable"].isin(names)]
+    ends = own.groupby("variable").agg(lower=("lower", "min"), upper=("upper", "max"))
+    return bool((ends["lower"] < ends["upper"]).any())
+
+
+def shortened(table: pd.DataFrame, most: int = 6) -> pd.DataFrame:
+    """``equilibria`` with the first few equilibria of an alternative and the first few Vars of each, those that
     differ before those that do not; what is left out is counted."""
     per_variable = table.groupby(["alternative", "variable"], sort=False)
     spread = per_variable["upper"].transform("max") - per_variable["lower"].transform("min")

@@ -13,7 +13,7 @@ from equilibrium import case as cases
 from equilibrium import run as runs
 from equilibrium.data import Data
 from equilibrium.market import Column, Market, Structure
-from equilibrium.report import readable, several
+from equilibrium.report import readable, shortened
 from equilibrium.results import Solved
 from solve import main, paper, print_table
 
@@ -120,7 +120,7 @@ def test_long_lists_of_equilibria_are_counted():
         for n in range(1, 11)
         for k in range(9)
     ]
-    shown = several(pd.DataFrame(rows))
+    shown = shortened(pd.DataFrame(rows))
     first = shown[shown["equilibrium"] == 1]
     assert first["variable"].tolist() == ["v8", "v0", "v1", "v2", "v3", "v4", "and 3 more in equilibria.csv"]
     assert shown["variable"].iloc[-1] == "and 4 more equilibria in equilibria.csv"

@@ -191,7 +191,7 @@ def rescaled(case: Case, factor: dict[tuple[str, ...], float]) -> tuple[Data, An
     return Data(market, parameters, tables), times
 
 
-MONEY = ("EUR", "kEUR", "MEUR", "cent")
+MONEY = ("EUR", "kEUR", "MEUR", "cent", "USD", "kUSD")  # cases in dollars report in the market's EUR until written
 ENERGY = ("MWh", "kWh", "GWh", "MW", "kW", "GW")
 
 

@@ -67,7 +67,7 @@ WRONG = [
     ("textbook_s1", "alternatives.csv", "owners=2", "owners=0", ["option 'owners': below the range", "at least 1"]),
     ("textbook_s1", "alternatives.csv", "merchant,merchant,", "merchant,merchan,", ["unknown structure", "merchant"]),
     ("two_owners", "alternatives.csv", "owners=2", "modes=both", ["option 'modes'", "exclusive, free"]),
-    ("two_owners", "alternatives.csv", "merchant_schedule,owners=2", "mixed_schedule,", ["needs owners.csv"]),
+    ("solar_day", "alternatives.csv", "merchant_schedule,", "mixed_schedule,", ["needs owners.csv"]),
 ]
 
 

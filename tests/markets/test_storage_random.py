@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import storage_search as search
 from storage_tables import data_of
 
 from equilibrium.case import Alternative
+from equilibrium.data import Data
 from equilibrium.run import solve_one
 from models.storage_investment import market, theory
 
@@ -70,3 +72,33 @@ def ordered(merchant, owner):
     assert (wanted > built) == (s.n_bar() > s.N)
     assert (merchant.value("welfare change") < -1e-9) == (s.n_tilde() < s.N < s.n_zero())
     assert (built > 0) == (s.n_zero() > s.N)
+
+
+VARIANTS = [
+    ("merchant", {"owners": 3}),
+    ("planner", {}),
+    ("simultaneous_operation", {}),
+    ("open_loop", {}),
+    ("subsidised_merchant", {}),
+    ("ramping_merchant", {}),
+    ("installed_merchant", {}),
+]
+
+
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(s, marks=pytest.mark.slow) for s in range(8, 100))])
+def test_closed_forms_called_valid_are_what_is_solved(seed):
+    random = np.random.default_rng(seed)
+    data = data_of(**search.draw(seed))
+    policy = {"subsidy": random.uniform(-5, 20), "ramping_charge": random.uniform(-5, 5)}
+    size = random.uniform(1, 40)
+    rows = {"policy": policy, "installed": {"power": size, "energy": size}}
+    tables = {name: pd.DataFrame(row, index=pd.Index(["given"], name=name)) for name, row in rows.items()}
+    data = Data(market, {}, {**data.tables, **tables})
+    for structure, options in VARIANTS:
+        formulas = theory.closed_form(data, structure, options)
+        if formulas.empty:
+            continue
+        found = solve_one(market, data, Alternative(structure, structure, options))
+        assert found.solution.certificate.verdict == "certified", (structure, found.solution.certificate.scope)
+        for quantity, index, value, _ in formulas.itertuples(index=False):
+            assert found.value(quantity, index) == pytest.approx(value, abs=1e-7), (structure, theory.setting(data))

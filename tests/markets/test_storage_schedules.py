@@ -11,6 +11,7 @@ import pytest
 from equilibrium import solve
 from equilibrium.case import Alternative, read_case
 from equilibrium.data import Data
+from equilibrium.report import several
 from equilibrium.run import run_case, solve_one
 from models.storage_investment import market, schedule, theory
 
@@ -99,6 +100,15 @@ def test_open_loop_play_is_one_convex_programme():
     assert built == pytest.approx([model.storage[1].power.value, model.storage[1].energy.value], rel=1e-8)
     leader = answer(data, "merchant_schedule")
     assert one.value("storage profit", "owner=1") < leader.value("storage profit", "owner=1")
+
+
+def test_multipliers_with_several_values_are_no_several_equilibria():
+    """Idle hours leave the value of stored energy open; what is decided is unique, and the reader is not troubled."""
+    results = run_case(CASES / "reference_day", only=["open loop"], write=False)
+    assert "equilibria" in results.tables
+    assert not len(several(results))
+    planned = run_case(CASES / "textbook_s1", only=["planner"], write=False)
+    assert several(planned)["variable"].str.contains("output").any()
 
 
 def test_every_merchant_has_a_bound():
