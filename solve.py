@@ -123,6 +123,7 @@ def act(options: argparse.Namespace) -> int:
 
 SWEEPING = ("report", "scheduler")
 SINGLE = ("formulation", "solver", "strict", "every", "timing")
+LONG = 100  # rows of a study's table that are printed at most; longer ones are for the file
 
 
 def refuse_beside(options: argparse.Namespace) -> None:
@@ -219,7 +220,10 @@ def study(options: argparse.Namespace) -> int:
     console.print(found.case.title, style="bold")
     console.print(f"{found.study.meaning}\n")
     for name, table in found.tables.items():
-        print_table(console, table, name.replace("_", " "))
+        if len(table) > LONG:
+            console.print(f"{name.replace('_', ' ')}: {len(table)} rows, in {name}.csv\n")
+        else:
+            print_table(console, table, name.replace("_", " "))
     console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
     return found.code
 
