@@ -62,6 +62,8 @@ def test_operators_that_mind_their_own_balance_lose_load() -> None:
     with pytest.raises(Infeasible, match="own plants are short of 10 MW in a, hour 1"):
         operators.own_balance(data_of(**given))
     assert_certified(solved(data_of(**given), "joint").solution)  # exporters paid abroad serve it
+    with pytest.raises(Infeasible, match="own plants are short of 180 MW in a, hour 1$"):  # whatever links could bring
+        operators.own_balance(data_of(**given | {"inelastic": {("a", 1): (200.0, 2000.0), ("b", 1): (20.0, 2000.0)}}))
 
 
 def test_closed_form_uses_what_is_available() -> None:
