@@ -121,9 +121,9 @@ def act(options: argparse.Namespace) -> int:
     return run(options)
 
 
-PRINTED = 100  # rows of a study's table beyond which it is only written
 SWEEPING = ("report", "scheduler")
 SINGLE = ("formulation", "solver", "strict", "every", "timing")
+LONG = 100  # rows of a study's table that are printed at most; longer ones are for the file
 
 
 def refuse_beside(options: argparse.Namespace) -> None:
@@ -217,10 +217,10 @@ def study(options: argparse.Namespace) -> int:
         )
     heading(console, found.case.title, found.study.meaning)
     for name, table in found.tables.items():
-        if len(table) <= PRINTED:
-            print_table(console, table, name.replace("_", " "))
+        if len(table) > LONG:
+            console.print(f"{name.replace('_', ' ')}: {len(table)} rows, in {name}.csv\n")
         else:
-            console.print(f"{len(table)} rows in {name}.csv\n")
+            print_table(console, table, name.replace("_", " "))
     console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
     return found.code
 

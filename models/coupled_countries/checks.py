@@ -19,7 +19,7 @@ def faults_of_inputs(data: Any, countries: list[str], hours: list[int]) -> list[
 def _plants(data: Any) -> Iterator[Fault]:
     if not all_plants(data):
         yield Fault("plants.csv", "there are no plants: neither plants.csv nor fleets.csv is in the folder")
-    for n, t in set(keys(data, "plants")) & set(by_law(data)):
+    for n, t in sorted(set(keys(data, "plants")) & set(by_law(data))):
         message = "the law in fleets.csv names a plant of this country so already; choose another name"
         yield Fault("plants.csv", message, None, "plant", f"{n}, {t}")
 
@@ -41,7 +41,7 @@ def _capacity(data: Any, n: str, t: str) -> float:
 
 
 def _demand(data: Any) -> Iterator[Fault]:
-    for n, h in set(keys(data, "elastic_demand")) & set(keys(data, "reference_demand")):
+    for n, h in sorted(set(keys(data, "elastic_demand")) & set(keys(data, "reference_demand"))):
         message = "elastic_demand.csv gives the same demand; keep one of the two rows"
         yield Fault("reference_demand.csv", message, None, "country", f"{n}, hour {h}")
 

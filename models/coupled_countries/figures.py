@@ -34,6 +34,7 @@ STYLE = {
     "legend.frameon": False,
 }
 WIDTH = 7.2  # inches: about 1080 pixels at 150 dpi, the width of a README
+ONE_LINE = 40  # letters above a panel
 MOST = 6  # countries in a picture, and pictures of a run
 
 
@@ -89,6 +90,8 @@ def merit_order(one: Any) -> Figure:
     for ax, n in zip(axes, names, strict=True):
         _country(ax, one, n, hour, fine)
     title = f"{one.alternative.name}: supply, demand and the equilibrium, hour {hour}"
+    if len(names) < len(model.country):
+        title += f" (the first {len(names)} of {len(model.country)} countries)"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     legend_below(figure, axes, 2)
     return figure
@@ -112,7 +115,8 @@ def _country(ax: Axes, one: Any, n: str, hour: int, fine: bool) -> None:
             "", (consumed, price), (made, price), arrowprops={"arrowstyle": "->", "color": GREEN, "lw": 1.6}, zorder=4
         )
         ax.plot([], [], color=GREEN, lw=1.6, label="to demand: exports leave, imports come, load is lost")
-    ax.set_title(f"{n}: {price:.4g} EUR/MWh{_trade(model, n, hour, consumed)}", loc="left", fontsize=9)
+    told = f"{price:.4g} EUR/MWh{_trade(model, n, hour, consumed)}"
+    ax.set_title(f"{n}: {told}" if len(n) + len(told) <= ONE_LINE else f"{n}:\n{told}", loc="left", fontsize=9)
     ax.set_xlim(0, right)
     ax.set_ylim(0 if min(prices) >= 0 else min(prices), top)
     ax.set_xlabel("quantity [MW]")

@@ -168,11 +168,12 @@ def by_destination(data: Any, demand: str, conduct: str, split: bool, abroad: bo
     """Firms sell by destination: max sum w (price - P_nm - toll_nm) x_tnm - cost, sum_m x_tnm <= K_tn.
 
     The price is lam_m, or what the firm's conjecture makes of it (module ``conduct``). Not ``abroad``: nothing is paid
-    for exports (module ``operators``).
+    for exports, so links serve nobody (module ``operators``).
     """
     model = setting(data, demand)
     model.by_destination, model.split, model.abroad = True, split, abroad
-    require_supply(model)
+    if abroad:
+        require_supply(model)
     narrow = [link for link in model.link if is_finite(model.limit[link].value)]
     model.congestion = pyo.Var(narrow, model.hour)
     model.destinations = {n: [n] + [m for k, m in model.link if k == n] for n in model.country}

@@ -255,11 +255,14 @@ def sentence(row: Mapping[str, Any]) -> str:
     if row["answer"] == "unbounded":
         return f"The {who} stays above its level before at every intensity tried (up to {row['tried up to']:.4g})."
     least, before = row["Q_min [MW]"], row["Q before [MW]"]
-    less = "less can be consumed than before" if least < before else "nothing less can be consumed than before"
+    if least < before:
+        less = "an actual reduction of consumption is possible without a loss of it"
+    else:
+        less = "an actual reduction of consumption is not possible without a loss of it"
     text = (
         f"The {who} is at least that before up to intensity {row['intensity']:.6g}, where {least:.6g} MW are consumed"
     )
-    text += f" ({before:.6g} before): without a loss of it {less}."
+    text += f" ({before:.6g} before): {less}."
     limit = -row["elasticity limit"]
     return text + (f" At the equilibrium demand may be at most {limit:.4g} elastic." if limit == limit else "")
 

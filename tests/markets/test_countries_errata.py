@@ -695,3 +695,20 @@ def test_e27_demand_response_in_the_efficient_country_need_not_raise_its_exports
     ]
     assert sent[0] > 1
     assert sent[1] == pytest.approx(sent[0], rel=1e-9)
+
+
+def test_e28_indices_of_the_limits(r2: View) -> None:
+    """Appendix 2 adds up over m what a link carries; (6) gives plant t one capacity K_t in every country.
+
+    R2: both links are full and priced, which holds for the sum over plants t. The sum over m, one plant's exports, is
+    less than the limit for every plant, so with a price above zero it contradicts complementarity. The first plant is
+    full at 20 MW in one country and at 18 MW in the other: no common K_t makes both full.
+    """
+    cap = (18.0, 24.0)
+    for n in (0, 1):
+        assert r2.one.P[n] > 1
+        assert r2.one.export[n].sum() == pytest.approx(cap[n], rel=1e-9)
+        assert (r2.one.export[n] < 0.5 * cap[n]).all()  # there is one m, so the printed sum has one term
+    made = [r2.one.home[n][0] + r2.one.export[n][0] for n in (0, 1)]
+    assert made == pytest.approx([20.0, 18.0], rel=1e-9)
+    assert all(r2.one.solved.value("capacity rent", f"country={n};hour=1;plant=t1") > 1 for n in ("one", "two"))

@@ -116,6 +116,11 @@ def test_rule_agrees_with_the_solver(structure: str) -> None:
     assert any(found) and not all(found)
 
 
+def test_rule_agrees_where_trade_is_open() -> None:
+    """Sales and multipliers are open in many directions at once: five countries, plants of equal cost, load lost."""
+    assert agrees(124, "joint", range(1, HOURS + 1))
+
+
 @pytest.mark.slow
 def test_rule_agrees_with_the_solver_on_a_thousand_systems() -> None:
     found = [agrees(seed, "separable", range(1, HOURS + 1)) for seed in range(200)]

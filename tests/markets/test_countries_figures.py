@@ -45,7 +45,9 @@ def neat(figure: Any) -> None:
             assert not box.overlaps(place), (text, other)
 
 
-@pytest.mark.parametrize("case", ["demand_response", "textbook_r2", "illustrative_hour", "ring", "textbook_r7"])
+@pytest.mark.parametrize(
+    "case", ["demand_response", "textbook_r2", "illustrative_hour", "ring", "textbook_r7", "base_points"]
+)
 def test_merit_orders_meet_the_equilibrium(case: str) -> None:
     one = read_case(DATA / case)
     solved, failures = solve_all(one.market, one.data, one.alternatives)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import solve
 from equilibrium.report import open_values
 from equilibrium.run import run_case
-from solve import main
 
 DATA = Path(__file__).parents[2] / "data" / "coupled_countries"
 
@@ -28,7 +28,7 @@ def test_countries_add_up(case: str) -> None:
 
 def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Prices of both countries in all readings; open sales by destination in full, nothing that is unique."""
-    assert main([str(DATA / "textbook_r3"), "--out", str(tmp_path / "out"), "--no-figures"]) == 0
+    assert solve.main([str(DATA / "textbook_r3"), "--out", str(tmp_path / "out"), "--no-figures"]) == 0
     said = capsys.readouterr().out
     for number in ("21.888", "32.4395", "19.2358", "17.28", "4336.6"):
         assert number in said
@@ -43,3 +43,15 @@ def test_only_what_is_open_is_shown() -> None:
         f"firm[one].fleet[one].sales[t{t},{m},1]" for t in (1, 2, 3) for m in ("one", "two")
     }
     assert len(table) > len(shown)
+
+
+def test_long_tables_of_a_study_are_for_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(solve, "LONG", 10)
+    words = [str(DATA / "isolated"), "--study", "demand_response", "--out", str(tmp_path / "out"), "--no-figures"]
+    assert solve.main(words) == 0
+    said = capsys.readouterr().out
+    rows = len((tmp_path / "out" / "sweep.csv").read_text().splitlines()) - 1
+    assert rows > 10 and f"sweep: {rows} rows, in sweep.csv" in said and "retail price" not in said
+    assert "4.390625" in said and "because c > 2 Pbar - P1" in said
