@@ -10,8 +10,8 @@ knows that it moves the price. A user may be an aggregator of its own (a "large 
 **Symbols.** a_i curvature and b_i first value of user i's utility b x - a x^2, s_i = x_i (b_i - p - a_i x_i) surplus,
 y_j purchase of aggregator j, Y total, p(Y) = p0 + c Y^k price (c > 0, k >= 1).
 
-**Assumptions.** Users do what their aggregator says, and have no other supplier. No generation, no limits on
-consumption, one period.
+**Assumptions.** Users do what their aggregator says, and have no other supplier. Beyond the source, as options: own
+generation, limits on what a user buys, a cap on the price, several hours.
 
 **Source.** J. Li, M. Motoki, B. Zhang, "Strategic and Fair Aggregator Interactions in Energy Markets: Multi-agent
 Dynamics and Quasiconcave Games". Its claims that an equilibrium exists and is unique fail in stated instances, which
@@ -20,6 +20,7 @@ Dynamics and Quasiconcave Games". Its claims that an equilibrium exists and is u
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ PARAMETERS = {
     "price_intercept": Column("EUR/MWh", "price if nobody buys", "p0", default=0.0),
     "price_slope": Column("EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True),
     "price_exponent": Column("1", "convexity of the price: 1 linear", "k", minimum=1, default=1.0),
+    "price_cap": Column("EUR/MWh", "the price goes no higher", minimum=0, open_minimum=True, default=math.inf),
     "drawn_users": Column(
         "1",
         "users drawn at random, in equal consecutive parts for the aggregators that have none in table users",
@@ -75,6 +77,14 @@ USERS = Table(
     {
         "curvature": Column("EUR/MWh^2", "fall of the value, half of it", "a", minimum=0, open_minimum=True),
         "first_value": Column("EUR/MWh", "value of the first unit", "b", minimum=0, open_minimum=True),
+        "generation_cost": Column(
+            "EUR/MWh^2",
+            "own generation e costs generation_cost e^2; surplus then counts what buying adds; 0: no generation",
+            "g",
+            minimum=0,
+            default=0.0,
+        ),
+        "maximum": Column("MWh", "the most the user may buy", minimum=0, open_minimum=True, default=math.inf),
         "source": SOURCE,
     },
     optional=True,

@@ -21,8 +21,10 @@ class Setting:
     """The users of a case, one aggregator after the other.
 
     users: key of each (aggregator, user). names: of the aggregators. owner: number of each user's aggregator. a, b:
-    curvature [EUR/MWh^2] and first value [EUR/MWh]. alpha, rules: one per aggregator. served: whether the membership
-    rule keeps the user.
+    curvature [EUR/MWh^2] and first value [EUR/MWh] of what is bought, own generation taken into account. alpha, rules:
+    one per aggregator. served: whether the membership rule keeps the user. cap: of the price [EUR/MWh]. generation:
+    cost g of each user's own generation, g e^2 [EUR/MWh^2], zero without any; None if nobody has any. most: the most
+    each user may buy [MWh]; None without limits.
     """
 
     users: pd.MultiIndex
@@ -33,11 +35,25 @@ class Setting:
     alpha: Array
     rules: tuple[str, ...]
     price: Price
+    cap: float = np.inf
+    generation: Array | None = None
+    most: Array | None = None
+
+    def level(self, total: float) -> float:
+        """The price at a total [EUR/MWh]."""
+        return min(self.price.at(total)[0], self.cap)
+
+    def generated(self, x: Array) -> Array:
+        """What users generate themselves when they buy x [MWh]: marginal cost 2 g e = what another MWh is worth."""
+        if self.generation is None:
+            return np.zeros(len(x))
+        own = self.generation > 0
+        return np.where(own, (self.b - 2 * self.a * x) / (2 * np.where(own, self.generation, 1.0)), 0.0)
 
     @cached_property
     def served(self) -> Array:
         """Users that the membership rules keep, fixed before the game."""
-        return kept(self.a, self.b, self.owner, self.alpha, list(self.rules), self.price)
+        return kept(self.a, self.b, self.owner, self.alpha, list(self.rules), self.price, self.cap)
 
     @cached_property
     def reduction(self) -> tuple[Game, Array]:
@@ -69,17 +85,20 @@ def read(data: Any, alpha: str = "", membership: str = "", alone: bool = False) 
     buys for itself."""
     aggregators = data.tables["aggregators"]
     names = tuple(aggregators.index)
-    keys, a, b = population(data)
+    keys, columns = population(data)
     owner = pd.Index(names).get_indexer(keys.levels[0])[keys.codes[0]]
     if (np.diff(owner) < 0).any():
         order = np.argsort(owner, kind="stable")
-        keys, owner, a, b = keys[order], owner[order], a[order], b[order]
+        keys, owner, columns = keys[order], owner[order], {name: values[order] for name, values in columns.items()}
+    a, b, generation = _net(columns["curvature"], columns["first_value"], columns["generation_cost"])
+    most = columns["maximum"] if np.isfinite(columns["maximum"]).any() else None
+    beyond = (price(data), float(data.parameters["price_cap"]), generation, most)
     if alone:
         owner, names = np.arange(len(a)), tuple(f"{group}, {user}" for group, user in keys)
-        return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), price(data))
+        return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), *beyond)
     values = [alpha] * len(names) if alpha else aggregators["alpha"].tolist()
     rules = (membership,) * len(names) if membership else tuple(aggregators["membership"])
-    return Setting(keys, names, owner, a, b, np.array([float(value) for value in values]), rules, price(data))
+    return Setting(keys, names, owner, a, b, np.array([float(value) for value in values]), rules, *beyond)
 
 
 def price(data: Any) -> Price:
@@ -94,20 +113,33 @@ def draw(p: Any, seed: int) -> tuple[Array, Array]:
     return a, random.uniform(p["first_value_low"], p["first_value_high"], count)
 
 
-def population(data: Any) -> tuple[pd.MultiIndex, Array, Array]:
-    """Keys (aggregator, user), curvatures and first values of the users of the table, then of those drawn."""
+def _net(a: Array, b: Array, g: Array) -> tuple[Array, Array, Array | None]:
+    """Curvature and first value of what is bought, where own generation at cost g e^2 does the rest.
+
+    Of the use x + e a user with g > 0 generates e so that b - 2 a (x + e) = 2 g e. What buying x adds to what it has
+    without buying anything, b^2 / (4 (a + g)), is then b' x - a' x^2 with a' = a g / (a + g), b' = b g / (a + g).
+    """
+    if not g.any():
+        return a, b, None
+    own = g > 0
+    share = np.where(own, g, 1.0) / np.where(own, a + g, 1.0)
+    return a * share, b * share, g
+
+
+def population(data: Any) -> tuple[pd.MultiIndex, dict[str, Array]]:
+    """Keys (aggregator, user) and the numbers of the users of the table, then of those drawn."""
     users, p = data.tables.get("users"), data.parameters
+    names = ("curvature", "first_value", "generation_cost", "maximum")
+    given = {} if users is None else {name: users[name].to_numpy() for name in names}
     count = int(p["drawn_users"])
     if not count:
-        return users.index, users["curvature"].to_numpy(), users["first_value"].to_numpy()
+        return users.index, given
     bare = [name for name in data.tables["aggregators"].index if users is None or name not in users.index.levels[0]]
     a, b = draw(p, int(p["seed"]))
+    drawn = dict(zip(names, (a, b, np.zeros(count), np.full(count, np.inf)), strict=True))
     owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(count), len(bare))])
     keys = pd.MultiIndex.from_arrays([owners, np.arange(1, count + 1).astype(str)], names=["aggregator", "user"])
     if users is None:
-        return keys, a, b
-    return (
-        users.index.append(keys).remove_unused_levels(),
-        np.concatenate([users["curvature"], a]),
-        np.concatenate([users["first_value"], b]),
-    )
+        return keys, drawn
+    both = {name: np.concatenate([given[name], drawn[name]]) for name in names}
+    return users.index.append(keys).remove_unused_levels(), both

@@ -25,13 +25,21 @@ def game(
     return Game(*flat, start, fairness, Price(slope, exponent, 0.0, given))
 
 
-def data(one: Game, membership: str = "literal") -> Data:
-    """The same game as the tables of a case."""
+def data(
+    one: Game, membership: str = "literal", generation_cost: Any = 0.0, maximum: Any = INF, cap: float = INF
+) -> Data:
+    """The same game as the tables of a case. generation_cost, maximum: of all users, or one each."""
     sizes = np.diff(one.start)
     names = [str(j + 1) for j in range(len(sizes))]
     keys = [(name, f"{name}.{i}") for name, size in zip(names, sizes, strict=True) for i in range(size)]
     users = pd.DataFrame(
-        {"curvature": one.a, "first_value": one.b, "source": ""},
+        {
+            "curvature": one.a,
+            "first_value": one.b,
+            "generation_cost": np.broadcast_to(np.asarray(generation_cost, dtype=float), one.a.shape),
+            "maximum": np.broadcast_to(np.asarray(maximum, dtype=float), one.a.shape),
+            "source": "",
+        },
         index=pd.MultiIndex.from_tuples(keys, names=["aggregator", "user"]),
     )
     aggregators = pd.DataFrame(
@@ -42,6 +50,7 @@ def data(one: Game, membership: str = "literal") -> Data:
         "price_slope": one.price.slope,
         "price_exponent": one.price.exponent,
         "price_intercept": one.price.intercept,
+        "price_cap": cap,
     }
     return Data(market, parameters, {"aggregators": aggregators, "users": users})
 
