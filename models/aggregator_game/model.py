@@ -12,8 +12,8 @@ How it is written, by alpha:
   s >= 0 then holds by itself and is left out. With a linear price the game has a potential. (A single user plays alike
   whatever its alpha.)
 * alpha >= 1: Vars u = ln x. Each ln s_i = u_i + ln(b_i - p - a_i x_i) is concave in u, so the problem is convex.
-  alpha = 1 has Vars for the levels, level_i <= ln s_i: the slope of a logarithm alone is defined where it is not.
-* max-min: the same, with one Var for ln t and ln t <= ln s_i.
+  Under limits s_i >= 0 is stated for alpha = 1: a logarithm's slope alone is defined where the logarithm is not.
+* max-min: the same, with a Var for ln t and ln t <= ln s_i.
 * 0 < alpha < 1: Vars x, of the users that are served at the equilibrium which ``equilibria`` found: whether a user
   takes part (x_i > 0) or p >= b_i is a choice between sets of users, and each has its own conditions. In x, unlike in
   ln x, the payoff's slope grows without limit as a user's share vanishes, so solvers are not led to leave users out.
@@ -161,9 +161,9 @@ def _payoff(model: Any, block: Any, case: setting.Setting, name: str) -> None:
         block.equal = pyo.Constraint(users, rule=lambda b, *key: b.log_smallest <= b.log_surplus[key])
         fairness = block.log_smallest
     elif alpha == 1:
-        block.level = pyo.Var(users, initialize=lambda b, *key: pyo.value(b.log_surplus[key]))
-        block.product = pyo.Constraint(users, rule=lambda b, *key: b.level[key] <= b.log_surplus[key])
-        fairness = sum(block.level[k] for k in users)
+        if case.most is not None:
+            block.some_surplus = pyo.Constraint(users, rule=lambda b, *key: _margin(model, b, key) >= 0)
+        fairness = sum(block.log_surplus[k] for k in users)
     else:
         fairness = sum(pyo.exp((1 - alpha) * block.log_surplus[k]) for k in users) / (1 - alpha)
     block.payoff = pyo.Objective(expr=fairness, sense=pyo.maximize)

@@ -151,8 +151,6 @@ def _variables(model: Any, case: setting.Setting, found: Found) -> list[tuple[An
             continue
         pairs += [(block.u[key], float(np.log(x[key]))) for key in block.u]
         s = dict(zip(case.users, case.everybody(one.s), strict=True))
-        if block.component("level") is not None:
-            pairs += [(block.level[key], float(np.log(s[key]))) for key in block.u]
         if block.component("log_smallest") is not None:
             pairs.append((block.log_smallest, float(np.log(min(s[key] for key in block.u)))))
     return pairs
