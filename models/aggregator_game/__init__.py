@@ -29,7 +29,7 @@ import pandas as pd
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import convergence, feasible, figures, model, own, studies, values
+from . import convergence, feasible, figures, hourly, model, own, studies, values
 from .membership import RULES
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
@@ -91,6 +91,30 @@ USERS = Table(
 )
 
 
+HOURS = Table(
+    "hours",
+    "when users differ by hour: the price of each, intercept + slope x total",
+    ("hour",),
+    {
+        "price_intercept": Column("EUR/MWh", "price if nobody buys", default=0.0),
+        "price_slope": Column("EUR/MWh^2", "rise of the price with purchases", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+HOURLY_USERS = Table(
+    "hourly_users",
+    "users whose values differ by hour",
+    ("aggregator", "user", "hour"),
+    {
+        "curvature": Column("EUR/MWh^2", "fall of the value, half of it", "a", minimum=0, open_minimum=True),
+        "first_value": Column("EUR/MWh", "value of the first unit", "b", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+
+
 def number(text: str) -> float | None:
     """alpha as a number (``inf`` for max-min); None if it is none, or negative."""
     try:
@@ -112,6 +136,8 @@ def check(data: Any) -> list[Fault]:
         if data.parameters[f"{name}_low"] > data.parameters[f"{name}_high"]:
             faults.append(Fault("parameters.csv", f"{name}_low is above {name}_high"))
     users = data.tables.get("users")
+    if users is None and "hourly_users" in data.tables:
+        return faults + _hours(data)
     groups = pd.Index([]) if users is None else users.index.levels[0][np.bincount(users.index.codes[0]) > 0]
     faults += [
         Fault("users", "there is no such aggregator", None, "aggregator", str(name), ", ".join(aggregators.index[:20]))
@@ -125,6 +151,22 @@ def check(data: Any) -> list[Fault]:
         Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(name)) for name in bare[drawn:]
     ]
     return faults + (_in_several(users) if users is not None else [])
+
+
+def _hours(data: Any) -> list[Fault]:
+    """Users by hour: aggregators and hours that are known, and nobody without users."""
+    keys, faults = data.tables["hourly_users"].index, []
+    known = {"aggregator": data.tables["aggregators"].index, "hour": data.tables.get("hours", pd.DataFrame()).index}
+    for column, right in known.items():
+        named = keys.get_level_values(column).unique()
+        for name in named[~named.isin(right)]:
+            faults.append(Fault("hourly_users.csv", f"there is no such {column}", None, column, str(name)))
+    bare = known["aggregator"][~known["aggregator"].isin(keys.get_level_values("aggregator"))]
+    faults += [Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(n)) for n in bare]
+    pairs = keys.droplevel("hour").unique()
+    for name in pairs.get_level_values("user")[pairs.get_level_values("user").duplicated()].unique():
+        faults.append(Fault("hourly_users.csv", "the user belongs to several aggregators", None, "user", str(name)))
+    return faults
 
 
 def _in_several(users: pd.DataFrame) -> list[Fault]:
@@ -174,10 +216,16 @@ market = Market(
     title="Aggregators with alpha-fair allocation",
     source="J. Li, M. Motoki, B. Zhang, Strategic and Fair Aggregator Interactions in Energy Markets",
     parameters=PARAMETERS,
-    tables=(AGGREGATORS, USERS),
+    tables=(AGGREGATORS, USERS, HOURS, HOURLY_USERS),
     structures={
         "aggregators": Structure(
             "aggregators share alpha-fairly and compete", model.aggregators, OPTIONS, respond=own.aggregators
+        ),
+        "hours": Structure(
+            "aggregators share alpha-fairly what users gain over several hours",
+            hourly.hours,
+            {"alpha": OPTIONS["alpha"]},
+            needs=("hours", "hourly_users"),
         ),
         "alone": Structure("every user buys for itself", model.alone, respond=own.alone),
     },

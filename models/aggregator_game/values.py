@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import setting
+from . import hourly, setting
 
 LISTED = 2000
 """Up to so many users each has rows of its own in ``values``; the table ``users`` has them all."""
@@ -33,6 +33,8 @@ def consumption(solved: Any) -> tuple[setting.Setting, np.ndarray, float]:
 
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
+    if solved.alternative.structure == "hours":
+        return hourly.quantities(solved)
     case, x, total = consumption(solved)
     price = case.level(total)
     surplus = surpluses(case, x, price)
@@ -88,6 +90,8 @@ def gini(values: np.ndarray) -> float:
 def accounts(solved: Any) -> pd.DataFrame:
     """Columns party, item, value, unit: aggregators pay the wholesale market, whose supply is not modelled; ``utility``
     is what their users have from the energy, no payment."""
+    if solved.alternative.structure == "hours":
+        return hourly.accounts(solved)
     case, x, total = consumption(solved)
     price = case.level(total)
     utility = np.bincount(case.owner, case.b * x - case.a * x * x, minlength=len(case.names))
@@ -103,6 +107,9 @@ def tables(solved: Sequence[Any]) -> Mapping[str, pd.DataFrame]:
     membership rule drops."""
     rows, long, out = [], [], []
     for one in solved:
+        if one.alternative.structure == "hours":
+            rows.append(hourly.row(one, gini))
+            continue
         case, x, total = consumption(one)
         price = case.level(total)
         surplus, name = surpluses(case, x, price), one.alternative.name

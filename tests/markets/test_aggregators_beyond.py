@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyomo.environ as pyo
 import pytest
 from aggregators_games import INF, data, game, payoffs, random_game
@@ -13,6 +14,7 @@ from scipy.optimize import minimize
 
 from equilibrium import solve as solve_model
 from equilibrium.case import Alternative
+from equilibrium.data import Data
 from equilibrium.errors import NoEquilibrium, Refused
 from equilibrium.run import solve_one
 from models.aggregator_game import capped, setting
@@ -193,3 +195,73 @@ def test_under_a_cap_there_may_be_two_equilibria_or_none() -> None:
     assert found.rejected and "gains on the other side" in found.reason
     with pytest.raises(NoEquilibrium):
         answer(data(one, cap=cap))
+
+
+# ---- several hours --------------------------------------------------------------------------------------------------
+
+
+def by_hour(one: Any, factors: dict[str, float]) -> Any:
+    """The game once for each hour, values times a factor, as tables of users by hour."""
+    tables = data(one)
+    frames = [
+        tables.tables["users"][["curvature", "first_value"]].assign(
+            hour=hour, first_value=lambda f, k=k: f.first_value * k
+        )
+        for hour, k in factors.items()
+    ]
+    users = pd.concat(frames).set_index("hour", append=True)
+    hours = pd.DataFrame({"price_intercept": 0.0, "price_slope": one.price.slope}, index=pd.Index(factors, name="hour"))
+    return Data(
+        tables.market,
+        tables.parameters,
+        {"aggregators": tables.tables["aggregators"], "hours": hours, "hourly_users": users},
+    )
+
+
+def over_hours(tables: Any) -> Any:
+    return solve_one(tables.market, tables, Alternative("here", "hours", {"alpha": ""}))
+
+
+TWO = [(0.5, 0.2, 0.9), (0.3, 0.7)], [(5, 6, 4), (7, 5)]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 2.0, INF])
+def test_one_hour_and_equal_hours_are_the_game_itself(alpha: float) -> None:
+    one = game(*TWO, alpha, 0.05)
+    total = solve(one).equilibria[0].total
+    for hours in (("day",), ("day", "evening")):
+        found = over_hours(by_hour(one, dict.fromkeys(hours, 1.0)))
+        assert found.solution.certificate.verdict in ("certified", "certified, local")
+        for hour in hours:
+            assert abs(found.value("total", f"hour={hour}") - total) < 1e-7
+
+
+def test_without_fairness_hours_fall_apart() -> None:
+    one = game(*TWO, 0.0, 0.05)
+    found = over_hours(by_hour(one, {"day": 1.0, "evening": 1.6}))
+    assert found.solution.certificate.verdict == "certified"
+    for hour, factor in (("day", 1.0), ("evening", 1.6)):
+        alone = solve(game(TWO[0], [np.array(b) * factor for b in TWO[1]], 0.0, 0.05)).equilibria[0]
+        assert abs(found.value("total", f"hour={hour}") - alone.total) < 1e-8
+
+
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_fairness_couples_hours(alpha: float) -> None:
+    """The condition of optimality, w_i (beta_it - 2 a_it x_it) = p_t' sum_k w_k x_kt with w_i = s_i^(-alpha)."""
+    one = game(*TWO, alpha, 0.05)
+    found = over_hours(by_hour(one, {"day": 1.0, "evening": 1.6}))
+    assert found.solution.certificate.verdict in ("certified", "certified, local")
+    for j in (1, 2):
+        users = [(str(j), f"{j}.{i}") for i in range(len(TWO[0][j - 1]))]
+        weight = {u: found.value("surplus", f"aggregator={u[0]};user={u[1]}") ** -alpha for u in users}
+        for hour, factor in (("day", 1.0), ("evening", 1.6)):
+            x = {u: found.value("consumption", f"aggregator={u[0]};hour={hour};user={u[1]}") for u in users}
+            right = 0.05 * sum(weight[u] * x[u] for u in users)
+            for i, u in enumerate(users):
+                beta = factor * TWO[1][j - 1][i] - found.value("price", f"hour={hour}")
+                assert abs(weight[u] * (beta - 2 * TWO[0][j - 1][i] * x[u]) - right) < 1e-7 * right
+
+
+def test_hours_between_welfare_and_proportional_are_refused() -> None:
+    with pytest.raises(Refused):
+        over_hours(by_hour(game(*TWO, 0.5, 0.05), {"day": 1.0}))
