@@ -39,19 +39,6 @@ PARAMETERS = {
     "price_intercept": Column("EUR/MWh", "price if nobody buys", "p0", default=0.0),
     "price_slope": Column("EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True),
     "price_exponent": Column("1", "convexity of the price: 1 linear", "k", minimum=1, default=1.0),
-    "price_cap": Column("EUR/MWh", "the price goes no higher", minimum=0, open_minimum=True, default=math.inf),
-    "drawn_users": Column(
-        "1",
-        "users drawn at random, in equal consecutive parts for the aggregators that have none in table users",
-        minimum=0,
-        kind=int,
-        default=0,
-    ),
-    "seed": Column("1", "of the draw: first all curvatures, then all first values", minimum=0, kind=int, default=0),
-    "curvature_low": Column("EUR/MWh^2", "least curvature drawn", minimum=0, open_minimum=True, default=0.1),
-    "curvature_high": Column("EUR/MWh^2", "largest curvature drawn", minimum=0, open_minimum=True, default=0.9),
-    "first_value_low": Column("EUR/MWh", "least first value drawn", minimum=0, default=0.0),
-    "first_value_high": Column("EUR/MWh", "largest first value drawn", minimum=0, open_minimum=True, default=10.0),
 }
 AGGREGATORS = Table(
     "aggregators",
@@ -77,20 +64,41 @@ USERS = Table(
     {
         "curvature": Column("EUR/MWh^2", "fall of the value, half of it", "a", minimum=0, open_minimum=True),
         "first_value": Column("EUR/MWh", "value of the first unit", "b", minimum=0, open_minimum=True),
-        "generation_cost": Column(
-            "EUR/MWh^2",
-            "own generation e costs generation_cost e^2; surplus then counts what buying adds; 0: no generation",
-            "g",
-            minimum=0,
-            default=0.0,
-        ),
-        "maximum": Column("MWh", "the most the user may buy", minimum=0, open_minimum=True, default=math.inf),
         "source": SOURCE,
     },
     optional=True,
 )
 
 
+DRAWS = Table(
+    "draws",
+    "users drawn at random, in equal consecutive parts for the aggregators that have none in table users; one row",
+    ("draw",),
+    {
+        "users": Column("1", "how many", minimum=1, kind=int),
+        "seed": Column("1", "of numpy's default generator; first all curvatures, then all first values", kind=int),
+        "curvature_low": Column("EUR/MWh^2", "least curvature", minimum=0, open_minimum=True, default=0.1),
+        "curvature_high": Column("EUR/MWh^2", "largest curvature", minimum=0, open_minimum=True, default=0.9),
+        "first_value_low": Column("EUR/MWh", "least first value", minimum=0, default=0.0),
+        "first_value_high": Column("EUR/MWh", "largest first value", minimum=0, open_minimum=True, default=10.0),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+GENERATION = Table(
+    "generation",
+    "users with own generation: e MWh cost cost x e^2; their surplus then counts what buying adds",
+    ("aggregator", "user"),
+    {"cost": Column("EUR/MWh^2", "of generation", "g", minimum=0, open_minimum=True), "source": SOURCE},
+    optional=True,
+)
+LIMITS = Table(
+    "limits",
+    "the most users may buy",
+    ("aggregator", "user"),
+    {"maximum": Column("MWh", "limit on purchases", minimum=0, open_minimum=True), "source": SOURCE},
+    optional=True,
+)
 HOURS = Table(
     "hours",
     "when users differ by hour: the price of each, intercept + slope x total",
@@ -132,9 +140,9 @@ def check(data: Any) -> list[Fault]:
         for name, value in aggregators["alpha"].items()
         if number(value) is None
     ]
-    for name in ("curvature", "first_value"):
-        if data.parameters[f"{name}_low"] > data.parameters[f"{name}_high"]:
-            faults.append(Fault("parameters.csv", f"{name}_low is above {name}_high"))
+    draws = data.tables.get("draws")
+    if draws is not None:
+        faults += _draws(draws)
     users = data.tables.get("users")
     if users is None and "hourly_users" in data.tables:
         return faults + _hours(data)
@@ -143,14 +151,33 @@ def check(data: Any) -> list[Fault]:
         Fault("users", "there is no such aggregator", None, "aggregator", str(name), ", ".join(aggregators.index[:20]))
         for name in groups[~groups.isin(aggregators.index)]
     ]
-    bare, drawn = aggregators.index[~aggregators.index.isin(groups)], int(data.parameters["drawn_users"])
+    bare, drawn = (
+        aggregators.index[~aggregators.index.isin(groups)],
+        int(draws["users"].iloc[0]) if draws is not None else 0,
+    )
     if drawn and len(bare) == 0:
         message = "users are drawn, but every aggregator has its own in table users"
-        faults.append(Fault("parameters.csv", message, None, "drawn_users", str(drawn)))
+        faults.append(Fault("draws.csv", message, None, "users", str(drawn)))
     faults += [
         Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(name)) for name in bare[drawn:]
     ]
+    for name in ("generation", "limits"):
+        if name in data.tables:
+            keys = data.tables[name].index
+            for key in keys if users is None else keys[~keys.isin(users.index)]:
+                faults.append(
+                    Fault(f"{name}.csv", "there is no such user in table users", None, "user", ", ".join(key))
+                )
     return faults + (_in_several(users) if users is not None else [])
+
+
+def _draws(draws: pd.DataFrame) -> list[Fault]:
+    """One row, and limits in their order."""
+    faults = [] if len(draws) == 1 else [Fault("draws.csv", f"one row is needed, there are {len(draws)}")]
+    for name in ("curvature", "first_value"):
+        if (draws[f"{name}_low"] > draws[f"{name}_high"]).any():
+            faults.append(Fault("draws.csv", f"{name}_low is above {name}_high"))
+    return faults
 
 
 def _hours(data: Any) -> list[Fault]:
@@ -184,6 +211,7 @@ def _in_several(users: pd.DataFrame) -> list[Fault]:
 OPTIONS = {
     "alpha": Column("1", f"fairness of all aggregators in the place of their own: {FAIRNESS}", kind=str, default=""),
     "membership": Column("", "membership rule of all, in the place of their own", kind=str, default=""),
+    "price_cap": Column("EUR/MWh", "the price goes no higher", minimum=0, open_minimum=True, default=math.inf),
 }
 
 STUDIES = {
@@ -216,7 +244,7 @@ market = Market(
     title="Aggregators with alpha-fair allocation",
     source="J. Li, M. Motoki, B. Zhang, Strategic and Fair Aggregator Interactions in Energy Markets",
     parameters=PARAMETERS,
-    tables=(AGGREGATORS, USERS, HOURS, HOURLY_USERS),
+    tables=(AGGREGATORS, USERS, DRAWS, GENERATION, LIMITS, HOURS, HOURLY_USERS),
     structures={
         "aggregators": Structure(
             "aggregators share alpha-fairly and compete", model.aggregators, OPTIONS, respond=own.aggregators
@@ -227,7 +255,9 @@ market = Market(
             {"alpha": OPTIONS["alpha"]},
             needs=("hours", "hourly_users"),
         ),
-        "alone": Structure("every user buys for itself", model.alone, respond=own.alone),
+        "alone": Structure(
+            "every user buys for itself", model.alone, {"price_cap": OPTIONS["price_cap"]}, respond=own.alone
+        ),
     },
     values=values.quantities,
     accounts=values.accounts,

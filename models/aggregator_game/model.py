@@ -33,14 +33,14 @@ from . import equilibria, setting
 HALF = 0.5  # of the lowest b: the price at the start is at most this
 
 
-def aggregators(data: Any, alpha: str = "", membership: str = "") -> pyo.ConcreteModel:
+def aggregators(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf) -> pyo.ConcreteModel:
     """Aggregators with alpha-fair allocation compete for energy."""
-    return _state(data, setting.read(data, alpha, membership))
+    return _state(data, setting.read(data, alpha, membership, price_cap))
 
 
-def alone(data: Any) -> pyo.ConcreteModel:
+def alone(data: Any, price_cap: float = np.inf) -> pyo.ConcreteModel:
     """No aggregators: every user buys for itself, and knows that it moves the price."""
-    return _state(data, setting.read(data, alone=True))
+    return _state(data, setting.read(data, price_cap=price_cap, alone=True))
 
 
 def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
@@ -51,10 +51,10 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     for name in ("intercept", "slope", "exponent"):
         setattr(model, f"price_{name}", data.param("parameters", f"price_{name}"))
     first = _start(case)
-    members = _members(case)
+    members, limits = _members(case), _limits(model, data, case)
     model.aggregator = pyo.Block(list(members))
     for name, users in members.items():
-        _purchases(model.aggregator[name], users, first, _fair(case, name) >= 1, _limits(case))
+        _purchases(model.aggregator[name], users, first, _fair(case, name) >= 1, limits)
     model.total = pyo.Expression(expr=sum(sum(block.x[:, :]) for block in model.aggregator.values()))
     model.price = pyo.Expression(expr=model.price_intercept + model.price_slope * model.total**model.price_exponent)
     for name in members:
@@ -65,7 +65,7 @@ def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
 def _worth(model: Any, data: Any, case: setting.Setting) -> None:
     """Expressions ``first`` and ``fall``: of what a user buys the first MWh is worth ``first``, further ones fall by
     twice ``fall``. With own generation both are scaled, see ``setting``."""
-    if data.parameters["drawn_users"]:
+    if "draws" in data.tables:
         model.first = _numbers(case, case.b)
         model.fall = _numbers(case, case.a)
         return
@@ -74,8 +74,8 @@ def _worth(model: Any, data: Any, case: setting.Setting) -> None:
     if case.generation is None:
         model.first, model.fall = pyo.Reference(model.first_value), pyo.Reference(model.curvature)
         return
-    model.generation_cost = data.param("users", "generation_cost")
-    own = {key for key, cost in zip(case.users, case.generation, strict=True) if cost > 0}
+    model.generation_cost = data.param("generation", "cost")
+    own = set(data.tables["generation"].index)
     model.share = pyo.Expression(
         list(case.users),
         rule=lambda m, *k: m.generation_cost[k] / (m.curvature[k] + m.generation_cost[k]) if k in own else 1.0,
@@ -123,22 +123,24 @@ def _fair(case: setting.Setting, name: str) -> float:
     return float(case.alpha[j]) if np.count_nonzero(case.served & (case.owner == j)) > 1 else 0.0
 
 
-def _limits(case: setting.Setting) -> dict[Any, float | None]:
+def _limits(model: Any, data: Any, case: setting.Setting) -> dict[Any, Any]:
     """The most each user may buy, None without a limit."""
     if case.most is None:
         return dict.fromkeys(case.users)
     if ((case.alpha > 0) & (case.alpha < 1)).any():
         raise Refused("limits on purchases are treated for alpha = 0 and alpha >= 1: between, who takes part is open")
-    return {key: float(m) if np.isfinite(m) else None for key, m in zip(case.users, case.most, strict=True)}
+    model.maximum = data.param("limits", "maximum")
+    limited = set(data.tables["limits"].index)
+    return {key: model.maximum[key] if key in limited else None for key in case.users}
 
 
 def _purchases(
-    block: Any, users: list[Any], first: dict[Any, float], logarithmic: bool, limits: dict[Any, float | None]
+    block: Any, users: list[Any], first: dict[Any, float], logarithmic: bool, limits: dict[Any, Any]
 ) -> None:
     """x, as Vars or as exp of Vars."""
-    begin = {key: min(first[key], 0.5 * (limits[key] or np.inf)) for key in users}
+    begin = {key: first[key] if limits[key] is None else min(first[key], 0.5 * pyo.value(limits[key])) for key in users}
     if logarithmic:
-        top = {key: None if limits[key] is None else np.log(limits[key]) for key in users}
+        top = {key: None if limits[key] is None else pyo.log(limits[key]) for key in users}
         block.u = pyo.Var(users, bounds=lambda b, *key: (None, top[key]), initialize=lambda b, *key: np.log(begin[key]))
         block.x = pyo.Expression(users, rule=lambda b, *key: pyo.exp(b.u[key]))
     else:

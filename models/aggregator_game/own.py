@@ -29,14 +29,14 @@ WORDS = {"unique": "certified", "one": "certified", "several": "several", "none"
 GLOBAL = "global, by the market's own responses: every aggregator's best response over all deviations"
 
 
-def aggregators(data: Any, alpha: str = "", membership: str = "") -> Own | None:
+def aggregators(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf) -> Own | None:
     """The answer for aggregators with alpha-fair allocation; None where users' purchases are limited."""
-    return _answer(setting.read(data, alpha, membership))
+    return _answer(setting.read(data, alpha, membership, price_cap))
 
 
-def alone(data: Any) -> Own | None:
+def alone(data: Any, price_cap: float = np.inf) -> Own | None:
     """The answer where every user buys for itself; None where purchases are limited."""
-    return _answer(setting.read(data, alone=True))
+    return _answer(setting.read(data, price_cap=price_cap, alone=True))
 
 
 def _answer(case: setting.Setting) -> Own | None:

@@ -80,19 +80,19 @@ class Setting:
         return found
 
 
-def read(data: Any, alpha: str = "", membership: str = "", alone: bool = False) -> Setting:
-    """The setting of a case. alpha, membership: for all aggregators in the place of their table's. alone: every user
-    buys for itself."""
+def read(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf, alone: bool = False) -> Setting:
+    """The setting of a case. alpha, membership: for all aggregators in the place of their table's. price_cap: of the
+    price [EUR/MWh]. alone: every user buys for itself."""
     aggregators = data.tables["aggregators"]
     names = tuple(aggregators.index)
-    keys, columns = population(data)
+    keys, a, b = population(data)
     owner = pd.Index(names).get_indexer(keys.levels[0])[keys.codes[0]]
     if (np.diff(owner) < 0).any():
         order = np.argsort(owner, kind="stable")
-        keys, owner, columns = keys[order], owner[order], {name: values[order] for name, values in columns.items()}
-    a, b, generation = _net(columns["curvature"], columns["first_value"], columns["generation_cost"])
-    most = columns["maximum"] if np.isfinite(columns["maximum"]).any() else None
-    beyond = (price(data), float(data.parameters["price_cap"]), generation, most)
+        keys, owner, a, b = keys[order], owner[order], a[order], b[order]
+    generation = _given(data, "generation", "cost", keys, 0.0)
+    a, b = (a, b) if generation is None else _net(a, b, generation)
+    beyond = (price(data), price_cap, generation, _given(data, "limits", "maximum", keys, np.inf))
     if alone:
         owner, names = np.arange(len(a)), tuple(f"{group}, {user}" for group, user in keys)
         return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), *beyond)
@@ -107,39 +107,40 @@ def price(data: Any) -> Price:
 
 
 def draw(p: Any, seed: int) -> tuple[Array, Array]:
-    """Curvatures, then first values, of as many users as the parameters ``p`` ask for."""
-    random, count = np.random.default_rng(seed), int(p["drawn_users"])
+    """Curvatures, then first values, of as many users as the row ``p`` of table draws asks for."""
+    random, count = np.random.default_rng(seed), int(p["users"])
     a = random.uniform(p["curvature_low"], p["curvature_high"], count)
     return a, random.uniform(p["first_value_low"], p["first_value_high"], count)
 
 
-def _net(a: Array, b: Array, g: Array) -> tuple[Array, Array, Array | None]:
+def _given(data: Any, table: str, column: str, keys: pd.MultiIndex, otherwise: float) -> Array | None:
+    """A number of each user from an optional table; None if there is no such table."""
+    if table not in data.tables:
+        return None
+    return data.tables[table][column].reindex(keys).fillna(otherwise).to_numpy()
+
+
+def _net(a: Array, b: Array, g: Array) -> tuple[Array, Array]:
     """Curvature and first value of what is bought, where own generation at cost g e^2 does the rest.
 
     Of the use x + e a user with g > 0 generates e so that b - 2 a (x + e) = 2 g e. What buying x adds to what it has
     without buying anything, b^2 / (4 (a + g)), is then b' x - a' x^2 with a' = a g / (a + g), b' = b g / (a + g).
     """
-    if not g.any():
-        return a, b, None
     own = g > 0
     share = np.where(own, g, 1.0) / np.where(own, a + g, 1.0)
-    return a * share, b * share, g
+    return a * share, b * share
 
 
-def population(data: Any) -> tuple[pd.MultiIndex, dict[str, Array]]:
-    """Keys (aggregator, user) and the numbers of the users of the table, then of those drawn."""
-    users, p = data.tables.get("users"), data.parameters
-    names = ("curvature", "first_value", "generation_cost", "maximum")
-    given = {} if users is None else {name: users[name].to_numpy() for name in names}
-    count = int(p["drawn_users"])
-    if not count:
-        return users.index, given
+def population(data: Any) -> tuple[pd.MultiIndex, Array, Array]:
+    """Keys (aggregator, user), curvatures and first values of the users of the table, then of those drawn."""
+    users, draws = data.tables.get("users"), data.tables.get("draws")
+    if draws is None:
+        return users.index, users["curvature"].to_numpy(), users["first_value"].to_numpy()
     bare = [name for name in data.tables["aggregators"].index if users is None or name not in users.index.levels[0]]
-    a, b = draw(p, int(p["seed"]))
-    drawn = dict(zip(names, (a, b, np.zeros(count), np.full(count, np.inf)), strict=True))
-    owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(count), len(bare))])
-    keys = pd.MultiIndex.from_arrays([owners, np.arange(1, count + 1).astype(str)], names=["aggregator", "user"])
+    a, b = draw(draws.iloc[0], int(draws["seed"].iloc[0]))
+    owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(len(a)), len(bare))])
+    keys = pd.MultiIndex.from_arrays([owners, np.arange(1, len(a) + 1).astype(str)], names=["aggregator", "user"])
     if users is None:
-        return keys, drawn
-    both = {name: np.concatenate([given[name], drawn[name]]) for name in names}
-    return users.index.append(keys).remove_unused_levels(), both
+        return keys, a, b
+    both = users.index.append(keys).remove_unused_levels()
+    return both, np.concatenate([users["curvature"], a]), np.concatenate([users["first_value"], b])

@@ -25,9 +25,7 @@ def game(
     return Game(*flat, start, fairness, Price(slope, exponent, 0.0, given))
 
 
-def data(
-    one: Game, membership: str = "literal", generation_cost: Any = 0.0, maximum: Any = INF, cap: float = INF
-) -> Data:
+def data(one: Game, membership: str = "literal", generation_cost: Any = 0.0, maximum: Any = INF) -> Data:
     """The same game as the tables of a case. generation_cost, maximum: of all users, or one each."""
     sizes = np.diff(one.start)
     names = [str(j + 1) for j in range(len(sizes))]
@@ -36,8 +34,6 @@ def data(
         {
             "curvature": one.a,
             "first_value": one.b,
-            "generation_cost": np.broadcast_to(np.asarray(generation_cost, dtype=float), one.a.shape),
-            "maximum": np.broadcast_to(np.asarray(maximum, dtype=float), one.a.shape),
             "source": "",
         },
         index=pd.MultiIndex.from_tuples(keys, names=["aggregator", "user"]),
@@ -50,9 +46,16 @@ def data(
         "price_slope": one.price.slope,
         "price_exponent": one.price.exponent,
         "price_intercept": one.price.intercept,
-        "price_cap": cap,
     }
-    return Data(market, parameters, {"aggregators": aggregators, "users": users})
+    tables = {"aggregators": aggregators, "users": users}
+    for name, column, values, nothing in (
+        ("generation", "cost", generation_cost, 0.0),
+        ("limits", "maximum", maximum, INF),
+    ):
+        given = pd.Series(np.broadcast_to(np.asarray(values, dtype=float), one.a.shape), index=users.index, name=column)
+        if (given != nothing).any():
+            tables[name] = given[given != nothing].to_frame()
+    return Data(market, parameters, tables)
 
 
 def payoffs(one: Game, j: int, given: float, purchases: np.ndarray) -> np.ndarray:

@@ -21,11 +21,10 @@ from models.aggregator_game import capped, setting
 from models.aggregator_game.equilibria import payoff, solve
 from models.aggregator_game.game import Price
 
-PLAIN = Alternative("here", "aggregators", {"alpha": "", "membership": ""})
 
-
-def answer(tables: Any, route: str | None = None) -> Any:
-    return solve_one(tables.market, tables, PLAIN, route)
+def answer(tables: Any, route: str | None = None, cap: float = INF) -> Any:
+    alternative = Alternative("here", "aggregators", {"alpha": "", "membership": "", "price_cap": cap})
+    return solve_one(tables.market, tables, alternative, route)
 
 
 # ---- own generation -------------------------------------------------------------------------------------------------
@@ -45,7 +44,8 @@ def with_generators(tables: Any) -> pyo.ConcreteModel:
     for block in model.aggregator.values():
         worth = 0
         for k in block.use:
-            a, b, g = users.loc[k, ["curvature", "first_value", "generation_cost"]]
+            a, b = users.loc[k, ["curvature", "first_value"]]
+            g = tables.tables["generation"].loc[k, "cost"]
             use, own = block.use[k], block.own[k]
             worth += b * use - a * use**2 - g * own**2 - model.price * (use - own)
         block.payoff = pyo.Objective(expr=worth, sense=pyo.maximize)
@@ -119,7 +119,7 @@ def test_what_limits_are_not_treated_with() -> None:
         with pytest.raises(Refused):
             answer(tables, route)
     with pytest.raises(Refused):
-        answer(data(one, maximum=1.0, cap=2.0))
+        answer(data(one, maximum=1.0), cap=2.0)
 
 
 # ---- a cap on the price ---------------------------------------------------------------------------------------------
@@ -169,12 +169,12 @@ def test_no_purchase_on_a_grid_beats_an_equilibrium_under_a_cap() -> None:
 def test_a_cap_that_never_binds_changes_nothing_and_a_low_one_makes_price_takers() -> None:
     one = game([(0.5, 0.2, 0.9), (0.3, 0.7)], [(5, 6, 4), (7, 5)], 1.0, 0.05)
     free = solve(one).equilibria[0]
-    high, low = answer(data(one, cap=4.5)), answer(data(one, cap=0.5))
+    high, low = answer(data(one), cap=4.5), answer(data(one), cap=0.5)
     assert abs(high.value("total") - free.total) < 1e-9
     assert low.value("price") == 0.5 and low.solution.certificate.verdict == "certified"
     assert abs(low.value("total") - ((one.b - 0.5) / (2 * one.a)).sum()) < 1e-9
     with pytest.raises(Refused):
-        answer(data(one, cap=0.5), "complementarity")
+        answer(data(one), "complementarity", 0.5)
 
 
 def test_under_a_cap_there_may_be_two_equilibria_or_none() -> None:
@@ -194,7 +194,7 @@ def test_under_a_cap_there_may_be_two_equilibria_or_none() -> None:
     one, cap, found = seen["none"]
     assert found.rejected and "gains on the other side" in found.reason
     with pytest.raises(NoEquilibrium):
-        answer(data(one, cap=cap))
+        answer(data(one), cap=cap)
 
 
 # ---- several hours --------------------------------------------------------------------------------------------------
