@@ -158,8 +158,9 @@ def _interval_hessian(expression: Any, variables: list[VarData], box: list[tuple
     first = differentiate(expression, wrt_list=variables, mode=Modes.reverse_symbolic)
     for i, derivative in enumerate(first):
         for offset, entry in enumerate(slopes(derivative, variables[i:])):
-            if hasattr(entry, "args") or isinstance(entry, VarData) or entry != 0:
-                second[i, i + offset] = entry
+            symbolic = hasattr(entry, "args") or isinstance(entry, VarData)
+            if symbolic or pyo.value(entry) != 0:
+                second[i, i + offset] = entry if symbolic else float(pyo.value(entry))
     pieces = 0
     for members in _groups(second, len(variables)):
         entries = {(i, j): entry for (i, j), entry in second.items() if i in members}

@@ -74,7 +74,9 @@ class Structure:
     options: Mapping[str, Column] = field(default_factory=dict)
     needs: tuple[str, ...] = ()  # optional tables that this structure cannot do without
     branches: Callable[[ConcreteModel], Sequence[Any]] | None = None
-    respond: Callable[..., Own] | None = None  # respond(data, **options): the market's own answer, see ``own``
+    respond: Callable[..., Own | None] | None = (
+        None  # respond(data, **options): the market's own answer, see ``own``; None: it has none
+    )
     theorem: str = ""  # why the equilibrium is unique, where theory proves it and arrays do not; quoted as theory
 
 

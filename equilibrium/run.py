@@ -112,7 +112,11 @@ def _solve_one(
 ) -> Solved:
     structure = market.structures[alternative.structure]
     if structure.respond is not None and solver is None and formulation in (None, own.OWN):
-        return _by_itself(market, data, alternative, structure.respond, formulation == own.OWN)
+        found = structure.respond(data, **alternative.options)
+        if found is not None:
+            return _by_itself(market, data, alternative, found, formulation == own.OWN)
+        if formulation == own.OWN:
+            raise Refused("the market has no answer of its own to this case")
     began = time.perf_counter()
     model = structure.build(data, **alternative.options)
     stated = time.perf_counter() - began
@@ -128,11 +132,8 @@ def _solve_one(
     return answer
 
 
-def _by_itself(
-    market: Market, data: Data, alternative: Alternative, respond: Callable[..., own.Own], asked: bool
-) -> Solved:
+def _by_itself(market: Market, data: Data, alternative: Alternative, found: own.Own, asked: bool) -> Solved:
     """The market's own answer; confirmed by the model, unless it is too large to state or nobody wants it."""
-    found = respond(data, **alternative.options)
     if found.verdict == NONE:
         raise NoEquilibrium(found.scope)
     model, structure = None, market.structures[alternative.structure]

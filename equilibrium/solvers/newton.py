@@ -63,7 +63,10 @@ def _descend(
     mcp: MixedComplementarity, z: np.ndarray, iterations: int, tolerance: float
 ) -> tuple[np.ndarray, float, int]:
     """(best polished point, its relative residual, steps taken) by the semismooth method."""
-    scaled = billups.Equations(mcp, z)
+    try:
+        scaled = billups.Equations(mcp, z)
+    except ArithmeticError:  # a term has no value at the start
+        return z, np.inf, 0
     y = z / scaled.column
     value = scaled.equations(y)
     merits = [billups.merit(value)]

@@ -10,8 +10,8 @@ knows that it moves the price. A user may be an aggregator of its own (a "large 
 **Symbols.** a_i curvature and b_i first value of user i's utility b x - a x^2, s_i = x_i (b_i - p - a_i x_i) surplus,
 y_j purchase of aggregator j, Y total, p(Y) = p0 + c Y^k price (c > 0, k >= 1).
 
-**Assumptions.** Users do what their aggregator says, and have no other supplier. No generation, no limits on
-consumption, one period.
+**Assumptions.** Users do what their aggregator says, and have no other supplier. Beyond the source, as options: own
+generation, limits on what a user buys, a cap on the price, several hours.
 
 **Source.** J. Li, M. Motoki, B. Zhang, "Strategic and Fair Aggregator Interactions in Energy Markets: Multi-agent
 Dynamics and Quasiconcave Games". Its claims that an equilibrium exists and is unique fail in stated instances, which
@@ -20,6 +20,7 @@ Dynamics and Quasiconcave Games". Its claims that an equilibrium exists and is u
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ import pandas as pd
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import convergence, feasible, figures, model, own, studies, values
+from . import convergence, feasible, figures, hourly, model, own, studies, values
 from .membership import RULES
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
@@ -38,18 +39,6 @@ PARAMETERS = {
     "price_intercept": Column("EUR/MWh", "price if nobody buys", "p0", default=0.0),
     "price_slope": Column("EUR/MWh/MWh^k", "rise of the price with total purchases", "c", minimum=0, open_minimum=True),
     "price_exponent": Column("1", "convexity of the price: 1 linear", "k", minimum=1, default=1.0),
-    "drawn_users": Column(
-        "1",
-        "users drawn at random, in equal consecutive parts for the aggregators that have none in table users",
-        minimum=0,
-        kind=int,
-        default=0,
-    ),
-    "seed": Column("1", "of the draw: first all curvatures, then all first values", minimum=0, kind=int, default=0),
-    "curvature_low": Column("EUR/MWh^2", "least curvature drawn", minimum=0, open_minimum=True, default=0.1),
-    "curvature_high": Column("EUR/MWh^2", "largest curvature drawn", minimum=0, open_minimum=True, default=0.9),
-    "first_value_low": Column("EUR/MWh", "least first value drawn", minimum=0, default=0.0),
-    "first_value_high": Column("EUR/MWh", "largest first value drawn", minimum=0, open_minimum=True, default=10.0),
 }
 AGGREGATORS = Table(
     "aggregators",
@@ -81,6 +70,59 @@ USERS = Table(
 )
 
 
+DRAWS = Table(
+    "draws",
+    "users drawn at random, in equal consecutive parts for the aggregators that have none in table users; one row",
+    ("draw",),
+    {
+        "users": Column("1", "how many", minimum=1, kind=int),
+        "seed": Column("1", "of numpy's default generator; first all curvatures, then all first values", kind=int),
+        "curvature_low": Column("EUR/MWh^2", "least curvature", minimum=0, open_minimum=True, default=0.1),
+        "curvature_high": Column("EUR/MWh^2", "largest curvature", minimum=0, open_minimum=True, default=0.9),
+        "first_value_low": Column("EUR/MWh", "least first value", minimum=0, default=0.0),
+        "first_value_high": Column("EUR/MWh", "largest first value", minimum=0, open_minimum=True, default=10.0),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+GENERATION = Table(
+    "generation",
+    "users with own generation: e MWh cost cost x e^2; their surplus then counts what buying adds",
+    ("aggregator", "user"),
+    {"cost": Column("EUR/MWh^2", "of generation", "g", minimum=0, open_minimum=True), "source": SOURCE},
+    optional=True,
+)
+LIMITS = Table(
+    "limits",
+    "the most users may buy",
+    ("aggregator", "user"),
+    {"maximum": Column("MWh", "limit on purchases", minimum=0, open_minimum=True), "source": SOURCE},
+    optional=True,
+)
+HOURS = Table(
+    "hours",
+    "when users differ by hour: the price of each, intercept + slope x total",
+    ("hour",),
+    {
+        "price_intercept": Column("EUR/MWh", "price if nobody buys", default=0.0),
+        "price_slope": Column("EUR/MWh^2", "rise of the price with purchases", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+HOURLY_USERS = Table(
+    "hourly_users",
+    "users whose values differ by hour",
+    ("aggregator", "user", "hour"),
+    {
+        "curvature": Column("EUR/MWh^2", "fall of the value, half of it", "a", minimum=0, open_minimum=True),
+        "first_value": Column("EUR/MWh", "value of the first unit", "b", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+
+
 def number(text: str) -> float | None:
     """alpha as a number (``inf`` for max-min); None if it is none, or negative."""
     try:
@@ -98,23 +140,60 @@ def check(data: Any) -> list[Fault]:
         for name, value in aggregators["alpha"].items()
         if number(value) is None
     ]
-    for name in ("curvature", "first_value"):
-        if data.parameters[f"{name}_low"] > data.parameters[f"{name}_high"]:
-            faults.append(Fault("parameters.csv", f"{name}_low is above {name}_high"))
+    draws = data.tables.get("draws")
+    if draws is not None:
+        faults += _draws(draws)
     users = data.tables.get("users")
+    if users is None and "hourly_users" in data.tables:
+        return faults + _hours(data)
     groups = pd.Index([]) if users is None else users.index.levels[0][np.bincount(users.index.codes[0]) > 0]
     faults += [
         Fault("users", "there is no such aggregator", None, "aggregator", str(name), ", ".join(aggregators.index[:20]))
         for name in groups[~groups.isin(aggregators.index)]
     ]
-    bare, drawn = aggregators.index[~aggregators.index.isin(groups)], int(data.parameters["drawn_users"])
+    bare, drawn = (
+        aggregators.index[~aggregators.index.isin(groups)],
+        int(draws["users"].iloc[0]) if draws is not None else 0,
+    )
     if drawn and len(bare) == 0:
         message = "users are drawn, but every aggregator has its own in table users"
-        faults.append(Fault("parameters.csv", message, None, "drawn_users", str(drawn)))
+        faults.append(Fault("draws.csv", message, None, "users", str(drawn)))
     faults += [
         Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(name)) for name in bare[drawn:]
     ]
+    for name in ("generation", "limits"):
+        if name in data.tables:
+            keys = data.tables[name].index
+            for key in keys if users is None else keys[~keys.isin(users.index)]:
+                faults.append(
+                    Fault(f"{name}.csv", "there is no such user in table users", None, "user", ", ".join(key))
+                )
     return faults + (_in_several(users) if users is not None else [])
+
+
+def _draws(draws: pd.DataFrame) -> list[Fault]:
+    """One row, and limits in their order."""
+    faults = [] if len(draws) == 1 else [Fault("draws.csv", f"one row is needed, there are {len(draws)}")]
+    for name in ("curvature", "first_value"):
+        if (draws[f"{name}_low"] > draws[f"{name}_high"]).any():
+            faults.append(Fault("draws.csv", f"{name}_low is above {name}_high"))
+    return faults
+
+
+def _hours(data: Any) -> list[Fault]:
+    """Users by hour: aggregators and hours that are known, and nobody without users."""
+    keys, faults = data.tables["hourly_users"].index, []
+    known = {"aggregator": data.tables["aggregators"].index, "hour": data.tables.get("hours", pd.DataFrame()).index}
+    for column, right in known.items():
+        named = keys.get_level_values(column).unique()
+        for name in named[~named.isin(right)]:
+            faults.append(Fault("hourly_users.csv", f"there is no such {column}", None, column, str(name)))
+    bare = known["aggregator"][~known["aggregator"].isin(keys.get_level_values("aggregator"))]
+    faults += [Fault("aggregators.csv", "the aggregator has no users", None, "aggregator", str(n)) for n in bare]
+    pairs = keys.droplevel("hour").unique()
+    for name in pairs.get_level_values("user")[pairs.get_level_values("user").duplicated()].unique():
+        faults.append(Fault("hourly_users.csv", "the user belongs to several aggregators", None, "user", str(name)))
+    return faults
 
 
 def _in_several(users: pd.DataFrame) -> list[Fault]:
@@ -132,6 +211,7 @@ def _in_several(users: pd.DataFrame) -> list[Fault]:
 OPTIONS = {
     "alpha": Column("1", f"fairness of all aggregators in the place of their own: {FAIRNESS}", kind=str, default=""),
     "membership": Column("", "membership rule of all, in the place of their own", kind=str, default=""),
+    "price_cap": Column("EUR/MWh", "the price goes no higher", minimum=0, open_minimum=True, default=math.inf),
 }
 
 STUDIES = {
@@ -164,12 +244,20 @@ market = Market(
     title="Aggregators with alpha-fair allocation",
     source="J. Li, M. Motoki, B. Zhang, Strategic and Fair Aggregator Interactions in Energy Markets",
     parameters=PARAMETERS,
-    tables=(AGGREGATORS, USERS),
+    tables=(AGGREGATORS, USERS, DRAWS, GENERATION, LIMITS, HOURS, HOURLY_USERS),
     structures={
         "aggregators": Structure(
             "aggregators share alpha-fairly and compete", model.aggregators, OPTIONS, respond=own.aggregators
         ),
-        "alone": Structure("every user buys for itself", model.alone, respond=own.alone),
+        "hours": Structure(
+            "aggregators share alpha-fairly what users gain over several hours",
+            hourly.hours,
+            {"alpha": OPTIONS["alpha"]},
+            needs=("hours", "hourly_users"),
+        ),
+        "alone": Structure(
+            "every user buys for itself", model.alone, {"price_cap": OPTIONS["price_cap"]}, respond=own.alone
+        ),
     },
     values=values.quantities,
     accounts=values.accounts,

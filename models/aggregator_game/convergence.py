@@ -46,14 +46,14 @@ def convergence(data: Any, alternatives: Sequence[Any], progress: Callable[[str]
         raise Refused("this study has single users answer in closed form, which needs a linear price")
     paths = {}
     for count in SINGLE:
-        a, b = setting.draw({**data.parameters, "drawn_users": count}, 0)
+        a, b = setting.draw({**data.tables["draws"].iloc[0], "users": count}, 0)
         for order in (IN_TURN, AT_ONCE):
             progress(f"{count} single users {order}")
             path = _path(_alone(a, b, users, order))
             exact = solve(without_aggregators(a, b, users.price), every=False).equilibria[0].y
             rows.append(_row(f"{count} single users", order, path, exact, _factor(a, exact, users)))
             paths[count, order] = path
-    a, b = setting.draw({**data.parameters, "drawn_users": FIRST}, 0)
+    a, b = setting.draw({**data.tables["draws"].iloc[0], "users": FIRST}, 0)
     tables = {"rounds_of_users": _told(paths[FIRST, IN_TURN], a, b, users)}
     shown = []
     for name, alpha in (("welfare", 0.0), ("proportional, filtered", 1.0), ("max-min, filtered", np.inf)):

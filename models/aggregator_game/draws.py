@@ -51,11 +51,10 @@ class Outcome:
 
 def crowd(data: Any, draws: int) -> Crowd:
     """``draws`` draws of the case's users, from seed 0 on, and its single users. Raises Refused if none are drawn."""
-    p, users = data.parameters, data.tables.get("users")
-    count = int(p["drawn_users"])
-    if not count:
-        raise Refused("this study draws users at random; the case draws none (parameter drawn_users)")
-    drawn = [setting.draw(p, seed) for seed in range(draws)]
+    users, table = data.tables.get("users"), data.tables.get("draws")
+    if table is None:
+        raise Refused("this study draws users at random; the case draws none (table draws)")
+    drawn = [setting.draw(table.iloc[0], seed) for seed in range(draws)]
     single = [] if users is None else list(zip(users["curvature"], users["first_value"], strict=True))
     return Crowd(
         np.array([a for a, _ in drawn]),

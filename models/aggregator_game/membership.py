@@ -29,9 +29,9 @@ def without_aggregators(a: Array, b: Array, price: Price) -> Game:
     return Game(a, b, np.arange(len(a) + 1), np.zeros(len(a)), price)
 
 
-def kept(a: Array, b: Array, owner: Array, alpha: Array, rules: list[str], price: Price) -> Array:
+def kept(a: Array, b: Array, owner: Array, alpha: Array, rules: list[str], price: Price, cap: float = np.inf) -> Array:
     """Which users are served, one truth value for each. owner: number of each user's aggregator; users of one
-    aggregator stand together. alpha, rules: one per aggregator."""
+    aggregator stand together. alpha, rules: one per aggregator. cap: of the price."""
     sizes = np.bincount(owner, minlength=len(alpha))
     bound = (alpha >= 1) & (sizes > 1)
     served = np.ones(len(a), dtype=bool)
@@ -39,7 +39,7 @@ def kept(a: Array, b: Array, owner: Array, alpha: Array, rules: list[str], price
     if filtered.any():
         found = candidates(without_aggregators(a, b, price)).found
         level = price.at(found[0])[0] if found else price.at(0.0)[0]
-        served &= ~filtered[owner] | (b > level)
+        served &= ~filtered[owner] | (b > min(level, cap))
     maximal = bound & (np.array(rules) == "maximal")
     if maximal.any():
         served &= _fewest(a, b, owner, alpha, price, served, maximal)

@@ -12,6 +12,7 @@ How it is written, by alpha:
   s >= 0 then holds by itself and is left out. With a linear price the game has a potential. (A single user plays alike
   whatever its alpha.)
 * alpha >= 1: Vars u = ln x. Each ln s_i = u_i + ln(b_i - p - a_i x_i) is concave in u, so the problem is convex.
+  Under limits s_i >= 0 is stated for alpha = 1: a logarithm's slope alone is defined where the logarithm is not.
 * max-min: the same, with a Var for ln t and ln t <= ln s_i.
 * 0 < alpha < 1: Vars x, of the users that are served at the equilibrium which ``equilibria`` found: whether a user
   takes part (x_i > 0) or p >= b_i is a choice between sets of users, and each has its own conditions. In x, unlike in
@@ -25,38 +26,62 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from equilibrium.errors import Refused
+
 from . import equilibria, setting
 
 HALF = 0.5  # of the lowest b: the price at the start is at most this
 
 
-def aggregators(data: Any, alpha: str = "", membership: str = "") -> pyo.ConcreteModel:
+def aggregators(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf) -> pyo.ConcreteModel:
     """Aggregators with alpha-fair allocation compete for energy."""
-    return _state(data, setting.read(data, alpha, membership))
+    return _state(data, setting.read(data, alpha, membership, price_cap))
 
 
-def alone(data: Any) -> pyo.ConcreteModel:
+def alone(data: Any, price_cap: float = np.inf) -> pyo.ConcreteModel:
     """No aggregators: every user buys for itself, and knows that it moves the price."""
-    return _state(data, setting.read(data, alone=True))
+    return _state(data, setting.read(data, price_cap=price_cap, alone=True))
 
 
 def _state(data: Any, case: setting.Setting) -> pyo.ConcreteModel:
     model = pyo.ConcreteModel()
-    for name, values in (("curvature", case.a), ("first_value", case.b)):
-        drawn = data.parameters["drawn_users"]
-        setattr(model, name, _numbers(case, values) if drawn else data.param("users", name))
+    if np.isfinite(case.cap):
+        raise Refused("a price cap is treated by the market's own answer only: leave --formulation and --solver out")
+    _worth(model, data, case)
     for name in ("intercept", "slope", "exponent"):
         setattr(model, f"price_{name}", data.param("parameters", f"price_{name}"))
     first = _start(case)
-    members = _members(case)
+    members, limits = _members(case), _limits(model, data, case)
     model.aggregator = pyo.Block(list(members))
     for name, users in members.items():
-        _purchases(model.aggregator[name], users, first, _fair(case, name) >= 1)
+        _purchases(model.aggregator[name], users, first, _fair(case, name) >= 1, limits)
     model.total = pyo.Expression(expr=sum(sum(block.x[:, :]) for block in model.aggregator.values()))
     model.price = pyo.Expression(expr=model.price_intercept + model.price_slope * model.total**model.price_exponent)
     for name in members:
         _payoff(model, model.aggregator[name], case, name)
     return model
+
+
+def _worth(model: Any, data: Any, case: setting.Setting) -> None:
+    """Expressions ``first`` and ``fall``: of what a user buys the first MWh is worth ``first``, further ones fall by
+    twice ``fall``. With own generation both are scaled, see ``setting``."""
+    if "draws" in data.tables:
+        model.first = _numbers(case, case.b)
+        model.fall = _numbers(case, case.a)
+        return
+    model.curvature = data.param("users", "curvature")
+    model.first_value = data.param("users", "first_value")
+    if case.generation is None:
+        model.first, model.fall = pyo.Reference(model.first_value), pyo.Reference(model.curvature)
+        return
+    model.generation_cost = data.param("generation", "cost")
+    own = set(data.tables["generation"].index)
+    model.share = pyo.Expression(
+        list(case.users),
+        rule=lambda m, *k: m.generation_cost[k] / (m.curvature[k] + m.generation_cost[k]) if k in own else 1.0,
+    )
+    model.first = pyo.Expression(list(case.users), rule=lambda m, *k: m.first_value[k] * m.share[k])
+    model.fall = pyo.Expression(list(case.users), rule=lambda m, *k: m.curvature[k] * m.share[k])
 
 
 def _numbers(case: setting.Setting, values: np.ndarray) -> pyo.Param:
@@ -98,13 +123,28 @@ def _fair(case: setting.Setting, name: str) -> float:
     return float(case.alpha[j]) if np.count_nonzero(case.served & (case.owner == j)) > 1 else 0.0
 
 
-def _purchases(block: Any, users: list[Any], first: dict[Any, float], logarithmic: bool) -> None:
+def _limits(model: Any, data: Any, case: setting.Setting) -> dict[Any, Any]:
+    """The most each user may buy, None without a limit."""
+    if case.most is None:
+        return dict.fromkeys(case.users)
+    if ((case.alpha > 0) & (case.alpha < 1)).any():
+        raise Refused("limits on purchases are treated for alpha = 0 and alpha >= 1: between, who takes part is open")
+    model.maximum = data.param("limits", "maximum")
+    limited = set(data.tables["limits"].index)
+    return {key: model.maximum[key] if key in limited else None for key in case.users}
+
+
+def _purchases(
+    block: Any, users: list[Any], first: dict[Any, float], logarithmic: bool, limits: dict[Any, Any]
+) -> None:
     """x, as Vars or as exp of Vars."""
+    begin = {key: first[key] if limits[key] is None else min(first[key], 0.5 * pyo.value(limits[key])) for key in users}
     if logarithmic:
-        block.u = pyo.Var(users, initialize=lambda b, *key: np.log(first[key]))
+        top = {key: None if limits[key] is None else pyo.log(limits[key]) for key in users}
+        block.u = pyo.Var(users, bounds=lambda b, *key: (None, top[key]), initialize=lambda b, *key: np.log(begin[key]))
         block.x = pyo.Expression(users, rule=lambda b, *key: pyo.exp(b.u[key]))
     else:
-        block.x = pyo.Var(users, within=pyo.NonNegativeReals, initialize=lambda b, *key: first[key])
+        block.x = pyo.Var(users, bounds=lambda b, *key: (0, limits[key]), initialize=lambda b, *key: begin[key])
 
 
 def _payoff(model: Any, block: Any, case: setting.Setting, name: str) -> None:
@@ -123,6 +163,8 @@ def _payoff(model: Any, block: Any, case: setting.Setting, name: str) -> None:
         block.equal = pyo.Constraint(users, rule=lambda b, *key: b.log_smallest <= b.log_surplus[key])
         fairness = block.log_smallest
     elif alpha == 1:
+        if case.most is not None:
+            block.some_surplus = pyo.Constraint(users, rule=lambda b, *key: _margin(model, b, key) >= 0)
         fairness = sum(block.log_surplus[k] for k in users)
     else:
         fairness = sum(pyo.exp((1 - alpha) * block.log_surplus[k]) for k in users) / (1 - alpha)
@@ -131,4 +173,4 @@ def _payoff(model: Any, block: Any, case: setting.Setting, name: str) -> None:
 
 def _margin(model: Any, block: Any, key: Any) -> Any:
     """Surplus of each MWh of a user, EUR/MWh."""
-    return model.first_value[key] - model.price - model.curvature[key] * block.x[key]
+    return model.first[key] - model.price - model.fall[key] * block.x[key]

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from equilibrium.certificate import Check
+from equilibrium.errors import Refused
 from equilibrium.own import Own
 from equilibrium.solvers.outcome import Outcome, Termination
 from equilibrium.uniqueness import Uniqueness
 
-from . import setting
+from . import capped, setting
 from .equilibria import Found, Profile, payoff, response, solve
 
 LARGE = 60
@@ -28,20 +29,27 @@ WORDS = {"unique": "certified", "one": "certified", "several": "several", "none"
 GLOBAL = "global, by the market's own responses: every aggregator's best response over all deviations"
 
 
-def aggregators(data: Any, alpha: str = "", membership: str = "") -> Own:
-    """The answer for aggregators with alpha-fair allocation."""
-    return _answer(setting.read(data, alpha, membership))
+def aggregators(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf) -> Own | None:
+    """The answer for aggregators with alpha-fair allocation; None where users' purchases are limited."""
+    return _answer(setting.read(data, alpha, membership, price_cap))
 
 
-def alone(data: Any) -> Own:
-    """The answer where every user buys for itself."""
-    return _answer(setting.read(data, alone=True))
+def alone(data: Any, price_cap: float = np.inf) -> Own | None:
+    """The answer where every user buys for itself; None where purchases are limited."""
+    return _answer(setting.read(data, price_cap=price_cap, alone=True))
 
 
-def _answer(case: setting.Setting) -> Own:
+def _answer(case: setting.Setting) -> Own | None:
+    capped_price = bool(np.isfinite(case.cap))
+    if capped_price and case.most is not None:
+        raise Refused("a price cap and limits on purchases are not treated together")
+    if capped_price and "maximal" in case.rules:
+        raise Refused("the membership rule 'maximal' is not defined under a price cap")
+    if case.most is not None:
+        return None
     began = time.perf_counter()
-    large = len(case.a) > LARGE
-    found = solve(case.game, every=len(case.a) <= SEARCHED)
+    every = len(case.a) <= SEARCHED
+    found = capped.equilibria(case.game, case.cap, every) if capped_price else solve(case.game, every)
     checks = examine(case, found.equilibria[0]) if found.equilibria else []
     passed = all(check.passed for check in checks)
     verdict = WORDS[found.verdict] if passed else "uncertified"
@@ -55,7 +63,7 @@ def _answer(case: setting.Setting) -> Own:
         (case, found),
         lambda model: _variables(model, case, found),
         outcome,
-        f"{len(case.a)} users" if large else "",
+        "the price is capped" if capped_price else (f"{len(case.a)} users" if len(case.a) > LARGE else ""),
     )
 
 
@@ -86,13 +94,14 @@ def examine(case: setting.Setting, one: Profile) -> list[Check]:
     for j, number in enumerate(case.reduction[1]):
         own = slice(game.start[j], game.start[j + 1])
         alpha = float(game.alpha[j]) if game.start[j + 1] - game.start[j] > 1 else 0.0
-        best = response(game, j, one.total - float(one.y[j]))
+        given = one.total - float(one.y[j])
+        best = capped.response(game, case.cap, j, given) if np.isfinite(case.cap) else response(game, j, given)
         if best is None:
             continue
         here, there = payoff(one.s[own], alpha), payoff(best.s, alpha)
         away = float(np.abs(best.x - one.x[own]).max())
         size = float(one.x[own].max()) or float(one.x.max())
-        invariant = _residual(game, one, own)
+        invariant = _residual(game, one, own) if one.price < case.cap else 0.0
         checks.append(
             Check(
                 f"aggregator[{case.names[number]}]",
@@ -141,7 +150,7 @@ def _variables(model: Any, case: setting.Setting, found: Found) -> list[tuple[An
             pairs += [(block.x[key], float(x[key])) for key in block.x]
             continue
         pairs += [(block.u[key], float(np.log(x[key]))) for key in block.u]
+        s = dict(zip(case.users, case.everybody(one.s), strict=True))
         if block.component("log_smallest") is not None:
-            s = dict(zip(case.users, case.everybody(one.s), strict=True))
             pairs.append((block.log_smallest, float(np.log(min(s[key] for key in block.u)))))
     return pairs

@@ -21,8 +21,10 @@ class Setting:
     """The users of a case, one aggregator after the other.
 
     users: key of each (aggregator, user). names: of the aggregators. owner: number of each user's aggregator. a, b:
-    curvature [EUR/MWh^2] and first value [EUR/MWh]. alpha, rules: one per aggregator. served: whether the membership
-    rule keeps the user.
+    curvature [EUR/MWh^2] and first value [EUR/MWh] of what is bought, own generation taken into account. alpha, rules:
+    one per aggregator. served: whether the membership rule keeps the user. cap: of the price [EUR/MWh]. generation:
+    cost g of each user's own generation, g e^2 [EUR/MWh^2], zero without any; None if nobody has any. most: the most
+    each user may buy [MWh]; None without limits.
     """
 
     users: pd.MultiIndex
@@ -33,11 +35,25 @@ class Setting:
     alpha: Array
     rules: tuple[str, ...]
     price: Price
+    cap: float = np.inf
+    generation: Array | None = None
+    most: Array | None = None
+
+    def level(self, total: float) -> float:
+        """The price at a total [EUR/MWh]."""
+        return min(self.price.at(total)[0], self.cap)
+
+    def generated(self, x: Array) -> Array:
+        """What users generate themselves when they buy x [MWh]: marginal cost 2 g e = what another MWh is worth."""
+        if self.generation is None:
+            return np.zeros(len(x))
+        own = self.generation > 0
+        return np.where(own, (self.b - 2 * self.a * x) / (2 * np.where(own, self.generation, 1.0)), 0.0)
 
     @cached_property
     def served(self) -> Array:
         """Users that the membership rules keep, fixed before the game."""
-        return kept(self.a, self.b, self.owner, self.alpha, list(self.rules), self.price)
+        return kept(self.a, self.b, self.owner, self.alpha, list(self.rules), self.price, self.cap)
 
     @cached_property
     def reduction(self) -> tuple[Game, Array]:
@@ -64,9 +80,9 @@ class Setting:
         return found
 
 
-def read(data: Any, alpha: str = "", membership: str = "", alone: bool = False) -> Setting:
-    """The setting of a case. alpha, membership: for all aggregators in the place of their table's. alone: every user
-    buys for itself."""
+def read(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf, alone: bool = False) -> Setting:
+    """The setting of a case. alpha, membership: for all aggregators in the place of their table's. price_cap: of the
+    price [EUR/MWh]. alone: every user buys for itself."""
     aggregators = data.tables["aggregators"]
     names = tuple(aggregators.index)
     keys, a, b = population(data)
@@ -74,12 +90,15 @@ def read(data: Any, alpha: str = "", membership: str = "", alone: bool = False) 
     if (np.diff(owner) < 0).any():
         order = np.argsort(owner, kind="stable")
         keys, owner, a, b = keys[order], owner[order], a[order], b[order]
+    generation = _given(data, "generation", "cost", keys, 0.0)
+    a, b = (a, b) if generation is None else _net(a, b, generation)
+    beyond = (price(data), price_cap, generation, _given(data, "limits", "maximum", keys, np.inf))
     if alone:
         owner, names = np.arange(len(a)), tuple(f"{group}, {user}" for group, user in keys)
-        return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), price(data))
+        return Setting(keys, names, owner, a, b, np.zeros(len(a)), ("literal",) * len(a), *beyond)
     values = [alpha] * len(names) if alpha else aggregators["alpha"].tolist()
     rules = (membership,) * len(names) if membership else tuple(aggregators["membership"])
-    return Setting(keys, names, owner, a, b, np.array([float(value) for value in values]), rules, price(data))
+    return Setting(keys, names, owner, a, b, np.array([float(value) for value in values]), rules, *beyond)
 
 
 def price(data: Any) -> Price:
@@ -88,26 +107,40 @@ def price(data: Any) -> Price:
 
 
 def draw(p: Any, seed: int) -> tuple[Array, Array]:
-    """Curvatures, then first values, of as many users as the parameters ``p`` ask for."""
-    random, count = np.random.default_rng(seed), int(p["drawn_users"])
+    """Curvatures, then first values, of as many users as the row ``p`` of table draws asks for."""
+    random, count = np.random.default_rng(seed), int(p["users"])
     a = random.uniform(p["curvature_low"], p["curvature_high"], count)
     return a, random.uniform(p["first_value_low"], p["first_value_high"], count)
 
 
+def _given(data: Any, table: str, column: str, keys: pd.MultiIndex, otherwise: float) -> Array | None:
+    """A number of each user from an optional table; None if there is no such table."""
+    if table not in data.tables:
+        return None
+    return data.tables[table][column].reindex(keys).fillna(otherwise).to_numpy()
+
+
+def _net(a: Array, b: Array, g: Array) -> tuple[Array, Array]:
+    """Curvature and first value of what is bought, where own generation at cost g e^2 does the rest.
+
+    Of the use x + e a user with g > 0 generates e so that b - 2 a (x + e) = 2 g e. What buying x adds to what it has
+    without buying anything, b^2 / (4 (a + g)), is then b' x - a' x^2 with a' = a g / (a + g), b' = b g / (a + g).
+    """
+    own = g > 0
+    share = np.where(own, g, 1.0) / np.where(own, a + g, 1.0)
+    return a * share, b * share
+
+
 def population(data: Any) -> tuple[pd.MultiIndex, Array, Array]:
     """Keys (aggregator, user), curvatures and first values of the users of the table, then of those drawn."""
-    users, p = data.tables.get("users"), data.parameters
-    count = int(p["drawn_users"])
-    if not count:
+    users, draws = data.tables.get("users"), data.tables.get("draws")
+    if draws is None:
         return users.index, users["curvature"].to_numpy(), users["first_value"].to_numpy()
     bare = [name for name in data.tables["aggregators"].index if users is None or name not in users.index.levels[0]]
-    a, b = draw(p, int(p["seed"]))
-    owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(count), len(bare))])
-    keys = pd.MultiIndex.from_arrays([owners, np.arange(1, count + 1).astype(str)], names=["aggregator", "user"])
+    a, b = draw(draws.iloc[0], int(draws["seed"].iloc[0]))
+    owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(len(a)), len(bare))])
+    keys = pd.MultiIndex.from_arrays([owners, np.arange(1, len(a) + 1).astype(str)], names=["aggregator", "user"])
     if users is None:
         return keys, a, b
-    return (
-        users.index.append(keys).remove_unused_levels(),
-        np.concatenate([users["curvature"], a]),
-        np.concatenate([users["first_value"], b]),
-    )
+    both = users.index.append(keys).remove_unused_levels()
+    return both, np.concatenate([users["curvature"], a]), np.concatenate([users["first_value"], b])

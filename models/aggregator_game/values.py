@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import setting
+from . import hourly, setting
 
 LISTED = 2000
 """Up to so many users each has rows of its own in ``values``; the table ``users`` has them all."""
@@ -33,8 +33,10 @@ def consumption(solved: Any) -> tuple[setting.Setting, np.ndarray, float]:
 
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
+    if solved.alternative.structure == "hours":
+        return hourly.quantities(solved)
     case, x, total = consumption(solved)
-    price = case.price.at(total)[0]
+    price = case.level(total)
     surplus = surpluses(case, x, price)
     rows = [("total", "", total, "MWh"), ("price", "", price, "EUR/MWh")]
     if solved.alternative.structure != "alone":
@@ -50,6 +52,12 @@ def quantities(solved: Any) -> pd.DataFrame:
         for (group, user), amount, gain in zip(case.users, x, surplus, strict=True):
             index = f"aggregator={group};user={user}"
             rows += [("consumption", index, amount, "MWh"), ("surplus", index, gain, "EUR")]
+    if case.generation is not None:
+        e = case.generated(x)
+        rows.append(("own generation", "", float(e.sum()), "MWh"))
+        if len(x) <= LISTED:
+            for (group, user), amount in zip(case.users, e, strict=True):
+                rows.append(("own generation", f"aggregator={group};user={user}", amount, "MWh"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
@@ -82,8 +90,10 @@ def gini(values: np.ndarray) -> float:
 def accounts(solved: Any) -> pd.DataFrame:
     """Columns party, item, value, unit: aggregators pay the wholesale market, whose supply is not modelled; ``utility``
     is what their users have from the energy, no payment."""
+    if solved.alternative.structure == "hours":
+        return hourly.accounts(solved)
     case, x, total = consumption(solved)
-    price = case.price.at(total)[0]
+    price = case.level(total)
     utility = np.bincount(case.owner, case.b * x - case.a * x * x, minlength=len(case.names))
     bought = np.bincount(case.owner, x, minlength=len(case.names))
     rows = [("wholesale market", "payment", float(price * bought.sum()), "EUR")]
@@ -97,8 +107,11 @@ def tables(solved: Sequence[Any]) -> Mapping[str, pd.DataFrame]:
     membership rule drops."""
     rows, long, out = [], [], []
     for one in solved:
+        if one.alternative.structure == "hours":
+            rows.append(hourly.row(one, gini))
+            continue
         case, x, total = consumption(one)
-        price = case.price.at(total)[0]
+        price = case.level(total)
         surplus, name = surpluses(case, x, price), one.alternative.name
         told = measures(x, surplus)
         found = {f"{what} [{told[what][1]}]": told[what][0] for what in COMPARED}

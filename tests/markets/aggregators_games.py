@@ -25,13 +25,17 @@ def game(
     return Game(*flat, start, fairness, Price(slope, exponent, 0.0, given))
 
 
-def data(one: Game, membership: str = "literal") -> Data:
-    """The same game as the tables of a case."""
+def data(one: Game, membership: str = "literal", generation_cost: Any = 0.0, maximum: Any = INF) -> Data:
+    """The same game as the tables of a case. generation_cost, maximum: of all users, or one each."""
     sizes = np.diff(one.start)
     names = [str(j + 1) for j in range(len(sizes))]
     keys = [(name, f"{name}.{i}") for name, size in zip(names, sizes, strict=True) for i in range(size)]
     users = pd.DataFrame(
-        {"curvature": one.a, "first_value": one.b, "source": ""},
+        {
+            "curvature": one.a,
+            "first_value": one.b,
+            "source": "",
+        },
         index=pd.MultiIndex.from_tuples(keys, names=["aggregator", "user"]),
     )
     aggregators = pd.DataFrame(
@@ -43,7 +47,15 @@ def data(one: Game, membership: str = "literal") -> Data:
         "price_exponent": one.price.exponent,
         "price_intercept": one.price.intercept,
     }
-    return Data(market, parameters, {"aggregators": aggregators, "users": users})
+    tables = {"aggregators": aggregators, "users": users}
+    for name, column, values, nothing in (
+        ("generation", "cost", generation_cost, 0.0),
+        ("limits", "maximum", maximum, INF),
+    ):
+        given = pd.Series(np.broadcast_to(np.asarray(values, dtype=float), one.a.shape), index=users.index, name=column)
+        if (given != nothing).any():
+            tables[name] = given[given != nothing].to_frame()
+    return Data(market, parameters, tables)
 
 
 def payoffs(one: Game, j: int, given: float, purchases: np.ndarray) -> np.ndarray:

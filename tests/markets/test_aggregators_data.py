@@ -16,6 +16,7 @@ from equilibrium.run import run_case, solve_one
 from models.aggregator_game import setting
 
 SETTINGS = 'market = "aggregator_game"\ntitle = "t"\nsource = "s"\nlicence = "CC0"\ncurrency = "EUR"\n'
+DRAWS = "draw,users,seed,first_value_low,first_value_high\nsmall,{},{},{},{}\n"
 FILES = {
     "case.toml": SETTINGS,
     "aggregators.csv": "aggregator,alpha\nnorth,1\nsouth,inf\n",
@@ -75,12 +76,16 @@ def test_users_from_parquet_are_those_from_csv(tmp_path: Path) -> None:
         ({"users__csv": FILES["users.csv"] + "south,5,-1,5\n"}, "row 6, column 'curvature': below the range"),
         ({"users__csv": FILES["users.csv"] + "south,5,1,nan\n"}, "row 6, column 'first_value': not a finite number"),
         ({"users__csv": None}, "the aggregator has no users"),
-        ({"parameters__csv": FILES["parameters.csv"] + "drawn_users,9,1,s\n"}, "every aggregator has its own"),
+        ({"draws__csv": DRAWS.format(9, 0, 0, 10)}, "every aggregator has its own"),
         (
-            {"users__csv": None, "parameters__csv": FILES["parameters.csv"] + "drawn_users,1,1,s\n"},
+            {"users__csv": None, "draws__csv": DRAWS.format(1, 0, 0, 10)},
             "the aggregator has no users (found: 'south')",
         ),
-        ({"parameters__csv": FILES["parameters.csv"] + "curvature_low,2,EUR/MWh^2,s\n"}, "curvature_low is above"),
+        ({"users__csv": None, "draws__csv": DRAWS.format(2, 0, 11, 10)}, "first_value_low is above"),
+        (
+            {"limits__csv": "aggregator,user,maximum\nnorth,9,1\n"},
+            "there is no such user in table users (found: 'north, 9')",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_solved(tmp_path: Path, changed: dict, message: str) -> None:
@@ -117,23 +122,27 @@ def test_both_a_csv_and_a_parquet_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_drawn_users_are_those_of_the_seed(tmp_path: Path) -> None:
-    text = FILES["parameters.csv"] + "drawn_users,5,1,s\nseed,3,1,s\nfirst_value_low,4,EUR/MWh,s\n"
+    text = DRAWS.format(5, 3, 4, 10)
     large = "aggregator,user,curvature,first_value\nlarge,large,0.5,40\n"
     names = "aggregator,alpha\nnorth,1\nsouth,1\nlarge,0\n"
-    case = read_case(folder(tmp_path, parameters__csv=text, users__csv=large, aggregators__csv=names))
+    case = read_case(folder(tmp_path, draws__csv=text, users__csv=large, aggregators__csv=names))
     found = setting.read(case.data)
     random = np.random.default_rng(3)
     assert np.array_equal(found.a[:5], random.uniform(0.1, 0.9, 5)) and found.a[5] == 0.5
     assert np.array_equal(found.b[:5], random.uniform(4, 10, 5)) and found.owner.tolist() == [0, 0, 0, 1, 1, 2]
     one = solve_one(case.market, case.data, case.alternatives[0])
     assert one.solution.certificate.verdict == "certified"
-    other = setting.read(change(case.data, {"parameters.seed": 4}))
+    other = setting.read(change(case.data, {"draws.seed[small]": 4}))
     assert not np.array_equal(other.a, found.a)
 
 
 def test_results_of_many_users_are_written_as_parquet(tmp_path: Path) -> None:
-    text = FILES["parameters.csv"].replace("0.05", "1e-6") + "drawn_users,100001,1,s\nfirst_value_low,4,EUR/MWh,s\n"
+    text, draws = FILES["parameters.csv"].replace("0.05", "1e-6"), DRAWS.format(100001, 0, 4, 10)
     (tmp_path / "case").mkdir()
-    run_case(folder(tmp_path / "case", parameters__csv=text, users__csv=None), out=tmp_path / "out", figures=False)
+    run_case(
+        folder(tmp_path / "case", parameters__csv=text, draws__csv=draws, users__csv=None),
+        out=tmp_path / "out",
+        figures=False,
+    )
     table = pd.read_parquet(tmp_path / "out" / "users.parquet")
     assert len(table) == 100_001 and (table["consumption"] > 0).all()

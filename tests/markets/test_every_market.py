@@ -310,6 +310,8 @@ def test_changing_a_number_in_the_model_is_changing_it_in_the_data(case: Case) -
     market, data = case.market, case.data
     if sum(frame.size for frame in data.tables.values()) > LARGE:
         pytest.skip("a long horizon: the same columns are changed in the market's smaller cases")
+    if any(one.model is None for one in solved(case.folder)):
+        pytest.skip("too large to be stated: the same columns are changed in the market's smaller cases")
     used: set[str] = set()
     seen: set[tuple[str, str]] = set()
     for alternative in case.alternatives:
