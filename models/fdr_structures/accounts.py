@@ -20,6 +20,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
     rows: list[tuple[str, str, float, str]] = []
+    strategic = model.component("generators") is not None
     open_loads = undetermined.ranges(model)
     for t, (least, most) in open_loads.items():
         rows.append(("least flexible load", f"period={t}", least, "MWh"))
@@ -38,7 +39,9 @@ def quantities(solved: Any) -> pd.DataFrame:
     rows.append(("price spread", "", pyo.value(model.price[last] - model.price[first]), "EUR/MWh"))
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    strategic = model.component("generators") is not None
+    ends = undetermined.spread(model) if not strategic else None
+    if ends is not None:
+        rows += [("least system cost", "", ends[0], "EUR"), ("most system cost", "", ends[1], "EUR")]
     best = benchmark(_key(solved.data, strategic), model.netted)
     rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
     if not open_loads:
@@ -51,7 +54,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     else:  # what the regulation of Proposition 7 would pay at this structure's load
         paid = (bill(model) - cost) - (best.bill - best.cost)
     rows.append(("regulatory payment", "", paid, "EUR"))
-    if solved.alternative.structure == "mixed_dso_dispatch":
+    if solved.alternative.structure == "mixed_dso_dispatch" and len(model.period) == 2:
         rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 

@@ -200,9 +200,12 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     Proof, with d and r the loads off-peak, S and R the two energies and Omega minus the DSO's bill. (1) d and r both
     strictly inside: at a stationary point Omega_rr = -P1''d - P2''(S-d) and the determinant of the Hessian is -(P1' +
     P2')^2 < 0, a saddle. (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So
-    r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d. For linear supply Omega
-    is linear in r for given d, and the argument holds for any number of periods: some optimum has r at a vertex of
-    its simplex.
+    r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d.
+
+    More periods: let an optimum have rivals in t and u. Moving own and rivals' load between the two has a Hessian with
+    determinant -(P_t' + P_u')^2 < 0, so d_t and d_u are not both positive. Rivals' load moves freely between t and u
+    only if P_t' d_t = P_u' d_u, so both are zero, and then all rivals may be in t at the same bill. So some optimum has
+    them in one period; where d is zero in several, which of these it is makes no difference to the DSO.
     """
     rivals = model.dso.rivals
     energy = pyo.value(rivals.energy)

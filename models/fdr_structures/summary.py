@@ -93,7 +93,11 @@ def threshold(solved: Sequence[Any]) -> pd.DataFrame:
     rows = []
     for netted in (False, True):
         group = [
-            one for one in solved if one.alternative.structure == "mixed_dso_dispatch" and one.model.netted == netted
+            one
+            for one in solved
+            if one.alternative.structure == "mixed_dso_dispatch"
+            and one.model.netted == netted
+            and len(one.model.period) == 2
         ]
         if not group:
             continue
