@@ -31,6 +31,9 @@ from .uniqueness import NOT_PROVED, Uniqueness
 FEW = 8
 """The games of so many branches are all played; of more, until the player stays in one."""
 
+TOLD = 4
+"""Of so many branches a proof says what the player gains by leaving them."""
+
 
 @dataclass(frozen=True)
 class Played:
@@ -185,10 +188,10 @@ def nothing(player: Player, played: Sequence[Played]) -> str:
     if any(one.stays for one in played) or not all(one.unique for one in played):
         return ""
     left = [f"from '{p.branch}' to '{p.candidates[0].branch}', gain {p.gain:.9g}" for p in played]
-    more = f"; and from {len(left) - FEW} others" if len(left) > FEW else ""
+    more = f"; and from {len(left) - TOLD} others" if len(left) > TOLD else ""
     return (
         f"proved: no equilibrium; on each of {len(played)} branches of {player.name} the game has one equilibrium, and "
-        f"{player.name} would deviate: {'; '.join(left[:FEW])}{more}"
+        f"{player.name} would deviate: {'; '.join(left[:TOLD])}{more}"
     )
 
 

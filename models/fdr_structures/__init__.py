@@ -22,14 +22,25 @@ distribution network", sections 2 and 3. Where its formulas or claims had to be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, figures, integration, strategic, strategic_theory, structures, summary, theory
+from . import (
+    accounts,
+    figures,
+    integration,
+    power_figures,
+    region,
+    strategic,
+    strategic_theory,
+    structures,
+    summary,
+    theory,
+)
 
 SHARES_SUM = 1e-9  # how far shares may be from one (a table of thirds written with twelve digits)
 
@@ -230,6 +241,11 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     return found.closed_form(data, structure, options)
 
 
+def draw(solved: Sequence[Any]) -> Mapping[str, Any]:
+    """The figures that the alternatives of a case make sensible, by name."""
+    return {**figures.draw(solved), **power_figures.draw(solved)}
+
+
 market = Market(
     name="fdr_structures",
     title="Who controls flexible distribution resources",
@@ -243,11 +259,16 @@ market = Market(
     closed_form=closed_form,
     check=check,
     summary=summary.tables,
-    figures=figures.draw,
+    figures=draw,
     studies={
         "integration": Study(
             "Is integrating generation and aggregation better than separation, by how much, and by which effect",
             integration.run,
-        )
+        ),
+        "region": Study(
+            "Over demand swing and generator cost: where integration costs less than a monopoly aggregator apart",
+            region.run,
+            power_figures.region,
+        ),
     },
 )

@@ -35,8 +35,9 @@ def quantities(solved: Any) -> pd.DataFrame:
         rows.append(("output", f"period={t}", pyo.value(model.output[t]), "MWh"))
     for t in model.period:
         rows.append(("price", f"period={t}", pyo.value(model.price[t]), "EUR/MWh"))
-    first, last = model.period.first(), model.period.last()
-    rows.append(("price spread", "", pyo.value(model.price[last] - model.price[first]), "EUR/MWh"))
+    prices = [pyo.value(model.price[t]) for t in model.period]
+    spread = prices[1] - prices[0] if len(prices) == 2 else max(prices) - min(prices)
+    rows.append(("price spread", "", spread, "EUR/MWh"))
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
     ends = undetermined.spread(model) if not strategic else None

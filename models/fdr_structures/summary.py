@@ -29,7 +29,7 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     """One row an alternative: load off-peak beside theory, prices, system cost, loss against efficient."""
     rows = []
     for one in solved:
-        first, last = one.model.period.first(), one.model.period.last()
+        first = one.model.period.first()
         load = off_peak(one)
         theirs = one.data.market.closed_form(one.data, one.alternative.structure, one.alternative.options)
         theirs = theirs[(theirs["quantity"] == "flexible load") & (theirs["index"] == f"period={first}")]["value"]
@@ -40,13 +40,20 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
                 f"load {first} [MWh]": load,
                 "theory [MWh]": expected,
                 "difference [MWh]": load - expected,
-                f"price {first} [EUR/MWh]": one.value("price", f"period={first}"),
-                f"price {last} [EUR/MWh]": one.value("price", f"period={last}"),
+                **prices(one),
                 "system cost [EUR]": one.value("system cost"),
                 "loss [EUR]": one.value("loss against efficient"),
             }
         )
     return pd.DataFrame(rows)
+
+
+def prices(one: Any) -> dict[str, float]:
+    """The prices of two periods, or the lowest and the highest of more, EUR/MWh."""
+    found = {t: one.value("price", f"period={t}") for t in one.model.period}
+    if len(found) == 2:
+        return {f"price {t} [EUR/MWh]": value for t, value in found.items()}
+    return {"lowest price [EUR/MWh]": min(found.values()), "highest price [EUR/MWh]": max(found.values())}
 
 
 def off_peak(one: Any) -> float:
