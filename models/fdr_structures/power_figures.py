@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TIMINGS = {"N": ("at once", BLUE, "o"), "L": ("loads first", ORANGE, "s"), "H": ("closed loop", GREEN, "^")}
 TIMINGS |= {"E": ("generators commit energy", PURPLE, "D")}
+OFFSETS = {"N": -0.2, "L": 0.05, "H": 0.3, "E": 0.3}
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (4, 1.5, 1, 1.5)))
 COLOURS = (GREY, BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", "#000000")
 
@@ -43,28 +44,35 @@ def _figure(height: float) -> Figure:
 
 
 def cost(solved: Sequence[Any]) -> Figure:
-    """Loss against the first best: a row for each structure, a marker for each order of moves."""
+    """System cost above the second best (else the first best): a row for each structure, a marker for each order of
+    moves. The scale is linear in the middle and logarithmic outside."""
     rows = list(dict.fromkeys(_structure(one) for one in solved))
-    figure = _figure(0.9 + 0.3 * len(rows))
+    losses = {one.alternative.name: one.value("loss against efficient") for one in solved}
+    planner = next((one.alternative.name for one in solved if one.alternative.structure == "second_best"), None)
+    base = losses[planner] if planner else 0.0
+    figure = _figure(0.9 + 0.32 * len(rows))
     ax = figure.subplots()
     for one in solved:
-        words, colour, marker = TIMINGS[one.alternative.options.get("timing", "N")]
+        timing = one.alternative.options.get("timing", "N")
+        words, colour, marker = TIMINGS[timing]
         bad = not one.solution.certificate.ok
         ax.plot(
-            one.value("loss against efficient"),
-            rows.index(_structure(one)),
+            losses[one.alternative.name] - base,
+            rows.index(_structure(one)) + OFFSETS[timing],
             marker,
             color=RED if bad else colour,
             markerfacecolor="none" if bad else colour,
-            ms=6,
+            ms=5.5,
             label="not certified" if bad else words,
         )
     for row in range(len(rows)):
         ax.axhline(row, color="#E8E8E8", lw=0.8, zorder=0)
+    apart = sorted(abs(loss - base) for loss in losses.values() if abs(loss - base) > 1e-9 * abs(base or 1.0))
+    if apart:
+        ax.set_xscale("symlog", linthresh=10 ** np.floor(np.log10(apart[len(apart) // 3])))
     ax.set_yticks(range(len(rows)), rows)
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_xlim(left=0 if min(one.value("loss against efficient") for one in solved) >= 0 else None)
-    ax.set_xlabel("system cost above the first best [EUR]")
+    ax.set_xlabel(f"system cost above the {'second' if planner else 'first'} best [EUR]")
     ax.margins(x=0.06)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4)
@@ -125,7 +133,7 @@ def region(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
             good["generator cost [EUR/MWh]"],
             c=good["saved [%]"],
             cmap="RdBu",
-            norm=matplotlib.colors.SymLogNorm(most / 100, vmin=-most, vmax=most),
+            norm=matplotlib.colors.SymLogNorm(most / 30, vmin=-most, vmax=most),
             s=46,
             marker="s",
         )
@@ -145,7 +153,10 @@ def region(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
             )
         ax.set_xlabel("demand swing [MWh]")
         ax.set_ylabel("generator's marginal cost at zero output [EUR/MWh]")
-        figure.colorbar(shown, label="saved by integration [% of separate cost]")
+        ticks = [
+            v for v in (-100, -10, -1, -0.1, 0, 0.1, 1, 10, 100) if abs(v) <= most and (v == 0 or abs(v) > most / 60)
+        ]
+        figure.colorbar(shown, label="saved by integration [% of separate cost]", ticks=ticks, format="%g")
         if len(worse) or len(bad):
             figure.legend(loc="outside lower center", ncols=2)
     return {"region": figure}
