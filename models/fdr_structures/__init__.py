@@ -31,8 +31,10 @@ from equilibrium.market import Column, Market, Structure, Study, Table
 
 from . import (
     accounts,
+    batteries,
     figures,
     integration,
+    pay_as_bid,
     power_figures,
     region,
     strategic,
@@ -61,6 +63,13 @@ TIMING = Column(
     default="N",
     choices=("N", "L", "H"),
 )
+SHARING = Column(
+    "",
+    "who pays what: pro_rata C(q)/q for each MWh, increment what a load adds to the cost",
+    kind=str,
+    default=pay_as_bid.PRO_RATA,
+    choices=(pay_as_bid.PRO_RATA, pay_as_bid.INCREMENT),
+)
 MIXED_TIMING = Column(
     "",
     "who moves when: N all at once, L the DSO first, E generators commit energy and the DSO says when",
@@ -87,6 +96,15 @@ PARAMETERS = {
         open_minimum=True,
         open_maximum=True,
         default=0.5,
+    ),
+    "battery_efficiency": Column(
+        "1",
+        "what is left of energy on the way in, and again on the way out",
+        "eta",
+        minimum=0,
+        maximum=1,
+        open_minimum=True,
+        default=1.0,
     ),
     "generator_output": Column(
         "MWh", "output of the price-taking generator in each period", "y", minimum=0, default=0.0
@@ -203,6 +221,18 @@ STRUCTURES = {
     "regulated_generator": _structure(
         "the generator/aggregator with the regulatory payment", structures.regulated_generator, {}
     ),
+    "battery_efficient": Structure("a planner runs batteries", batteries.battery_efficient),
+    "battery_cournot": Structure(
+        "A owners of equal batteries compete", batteries.battery_cournot, {"aggregators": AGGREGATORS}
+    ),
+    "battery_shares": Structure(
+        "owners of batteries with given shares compete", batteries.battery_shares, needs=("aggregators",)
+    ),
+    "pay_as_bid": Structure(
+        "A aggregators with equal shares compete under pay-as-bid",
+        pay_as_bid.pay_as_bid,
+        {"aggregators": AGGREGATORS, "sharing": SHARING},
+    ),
     "first_best": _with_generators("a planner decides loads and all output", strategic.first_best),
     "second_best": _with_generators("a planner decides loads, generators react", strategic.second_best),
     "strategic_passive": _with_generators("passive households, generators compete", strategic.strategic_passive),
@@ -237,6 +267,8 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
+    if structure == "pay_as_bid" or structure.startswith("battery"):
+        return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
     return found.closed_form(data, structure, options)
 
