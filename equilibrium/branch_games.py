@@ -185,7 +185,8 @@ def told(player: Player, played: Sequence[Played], branches: int) -> Uniqueness:
 
 def nothing(player: Player, played: Sequence[Played]) -> str:
     """The proof that there is no equilibrium, in words; empty where there is one or it is no proof."""
-    if any(one.stays for one in played) or not all(one.unique for one in played):
+    exhaustive = all(c.exhaustive for one in played for c in one.candidates)
+    if any(one.stays for one in played) or not all(one.unique for one in played) or not exhaustive:
         return ""
     left = [f"from '{p.branch}' to '{p.candidates[0].branch}', gain {p.gain:.9g}" for p in played]
     more = f"; and from {len(left) - TOLD} others" if len(left) > TOLD else ""
@@ -217,6 +218,7 @@ def _own(player: Player, branch: Branch, solved: Solved) -> Candidate:
         proof or "certified locally",
         solved.certificate.uniqueness.decisions == "unique",
         solved.seconds,
+        branch.exhaustive,
     )
 
 
@@ -239,4 +241,5 @@ def _reply(player: Player, branch: Branch, mcp: MixedComplementarity) -> Candida
     proof = proof or prove(lone, player_box(lone))
     values = {v.name: float(v.value) for v in player.decisions}
     payoff, seconds = float(pyo.value(player.objective.expr)), time.perf_counter() - began
-    return Candidate(branch.name, payoff, values, proof or "stationary", proof is not None, seconds)
+    word = proof or "stationary"
+    return Candidate(branch.name, payoff, values, word, proof is not None, seconds, branch.exhaustive)

@@ -97,6 +97,13 @@ PARAMETERS = {
         open_maximum=True,
         default=0.5,
     ),
+    "rivals_limit": Column(
+        "MWh",
+        "most that rivals may take in a period where the DSO dispatches them",
+        minimum=0,
+        open_minimum=True,
+        default=inf,
+    ),
     "battery_efficiency": Column(
         "1",
         "what is left of energy on the way in, and again on the way out",
@@ -167,6 +174,21 @@ def check(data: Any) -> list[Fault]:
                 "value",
                 f"{output:g}",
                 f"a number below the smallest load, {load.min():g} MWh",
+            )
+        )
+    rivals, limit = (
+        (1 - data.parameters["dso_share"]) * data.parameters["flexible_energy"],
+        data.parameters["rivals_limit"],
+    )
+    if limit * len(load) < rivals:
+        faults.append(
+            Fault(
+                "parameters.csv",
+                "rivals_limit leaves no room for the rivals' energy",
+                None,
+                "value",
+                f"{limit:g}",
+                f"at least {rivals / len(load):g} MWh",
             )
         )
     if "aggregators" in data.tables:

@@ -219,6 +219,7 @@ def strategic_mixed(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     buyer(model, model.dso, model.dso_share * model.flexible_energy)
     model.dso.rivals = pyo.Block()
     buyer(model, model.dso.rivals, (1 - model.dso_share) * model.flexible_energy)
+    structures.limit_rivals(model, data)
     if timing == ENERGY:
         _dispatched_generators(model)
     else:

@@ -17,6 +17,7 @@ load off-peak).
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pyomo.environ as pyo
@@ -189,6 +190,7 @@ def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     buyer(model, model.dso, model.dso_share * model.flexible_energy)
     model.dso.rivals = pyo.Block()
     buyer(model, model.dso.rivals, (1 - model.dso_share) * model.flexible_energy)
+    limit_rivals(model, data)
     supply_at(model, lambda t: model.dso.load[t] + model.dso.rivals.load[t])
     model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
     return model
@@ -209,10 +211,29 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     """
     rivals = model.dso.rivals
     energy = pyo.value(rivals.energy)
+    if rivals.component("most") is not None and energy > (most := pyo.value(model.rivals_limit)):
+        return [_filled(model, t, energy, most) for t in model.period]
     return [
         Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period])
         for t in model.period
     ]
+
+
+def limit_rivals(model: pyo.ConcreteModel, data: Any) -> None:
+    """What the DSO may give its rivals in one period, where the data set a limit."""
+    if data.parameters["rivals_limit"] < inf:
+        model.rivals_limit = data.param("parameters", "rivals_limit")
+        model.dso.rivals.most = pyo.Constraint(model.period, rule=lambda b, t: b.load[t] <= model.rivals_limit)
+
+
+def _filled(model: pyo.ConcreteModel, first: Any, energy: float, most: float) -> Branch:
+    """Rivals fill period ``first``, then the others by falling demand, each up to its limit: one vertex of many."""
+    order = [first, *sorted((t for t in model.period if t != first), key=lambda t: -pyo.value(model.demand[t]))]
+    left, held = energy, []
+    for t in order:
+        held.append((model.dso.rivals.load[t], min(left, most)))
+        left -= held[-1][1]
+    return Branch(f"rivals fill {first} first", held, exhaustive=False)
 
 
 def generator_aggregator(data: Any) -> pyo.ConcreteModel:

@@ -81,6 +81,8 @@ def spread(model: Any) -> tuple[float, float] | None:
     dso = model.component("dso")
     if dso is None or dso.component("rivals") is None or dso.component("delivery") is not None:
         return None
+    if dso.rivals.component("most") is not None:
+        return None
     energy, rivals = pyo.value(dso.rivals.energy), dso.rivals.load
     idle = [t for t in model.period if dso.load[t].value <= WIDE * pyo.value(dso.energy)]
     there = sum(rivals[t].value for t in idle)

@@ -187,3 +187,32 @@ def test_a_day_of_quarter_hours_with_ten_aggregators_and_three_generators_is_cer
         ("mixed_dso_dispatch", {}),
     ):
         answer(data, structure, **options)
+
+
+def test_dispatch_under_a_limit_in_each_period_says_that_it_is_local() -> None:
+    """Rivals may take 0.25 in a period, so their 0.6 has many vertices: the best of the candidates, no global claim.
+    Here a search over all vertices (two periods full, the rest in a third) finds nothing better."""
+    from itertools import permutations
+
+    data = periods(FOUR, dso_share=0.4, rivals_limit=0.25)
+    structure = market.structures["mixed_dso_dispatch"]
+    model = structure.build(data)
+    certificate = solve(model, branches_of=structure.branches).certificate
+    assert certificate.verdict == "certified, local"
+    assert certificate.scope == "the best of 4 candidates; others were not looked at"
+    assert certificate.uniqueness.decisions == "not proved"
+    best = pyo.value(model.dso.minimise_bill.expr)
+    free = structure.build(data)
+    found = []
+    for order in permutations(free.period, 3):
+        for t in free.period:
+            free.dso.rivals.load[t].fix(dict(zip(order, (0.25, 0.25, 0.1), strict=True)).get(t, 0.0))
+        assert solve(free).certificate.ok
+        found.append(pyo.value(free.dso.minimise_bill.expr))
+    assert best == pytest.approx(min(found), rel=1e-9)
+
+
+def test_a_limit_that_does_not_bind_changes_nothing() -> None:
+    found = [answer(periods(FOUR, dso_share=0.4, rivals_limit=limit), "mixed_dso_dispatch") for limit in (np.inf, 0.7)]
+    bills = [pyo.value(model.dso.minimise_bill.expr) for model in found]
+    assert bills[0] == pytest.approx(bills[1], rel=1e-12)
