@@ -26,6 +26,8 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
+import pandas as pd
+
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
@@ -131,6 +133,7 @@ SHARES = Table(
     ("aggregator",),
     {
         "share": Column("1", "share of the flexible energy", "L_a", minimum=0, maximum=1, open_minimum=True),
+        "limit": Column("MWh", "largest load in a period", minimum=0, open_minimum=True, default=inf),
         "source": SOURCE,
     },
     optional=True,
@@ -192,12 +195,33 @@ def check(data: Any) -> list[Fault]:
             )
         )
     if "aggregators" in data.tables:
+        faults += _too_tight(data)
         total = float(data.tables["aggregators"]["share"].sum())
         if abs(total - 1) > SHARES_SUM:
             faults.append(
                 Fault("aggregators.csv", "the shares do not sum to one", None, "share", f"{total:.12g}", "a sum of 1")
             )
     return faults
+
+
+def _too_tight(data: Any) -> list[Fault]:
+    """Aggregators whose limit leaves no room for their energy."""
+    table, periods = data.tables["aggregators"], len(data.tables["demand"])
+    if "limit" not in table:
+        return []
+    least = table["share"] * data.parameters["flexible_energy"] / periods
+    return [
+        Fault(
+            "aggregators.csv",
+            f"the limit of {name} leaves no room for its energy",
+            row + 2,
+            "limit",
+            f"{limit:g}",
+            f"at least {least[name]:g} MWh",
+        )
+        for row, (name, limit) in enumerate(table["limit"].items())
+        if limit < least[name]
+    ]
 
 
 def _structure(meaning: str, build: Any, options: dict[str, Column] | None = None, **more: Any) -> Structure:
@@ -290,6 +314,8 @@ STRUCTURES = {
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
     if structure == "pay_as_bid" or structure.startswith("battery"):
+        return theory.NOTHING
+    if structure.endswith("shares") and (data.tables["aggregators"].get("limit", pd.Series([inf])) < inf).any():
         return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
     return found.closed_form(data, structure, options)

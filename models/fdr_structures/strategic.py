@@ -161,9 +161,10 @@ def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     """Aggregators with the shares of table ``aggregators``, and generators with market power."""
     model = _setting(data)
     model.share = data.param("aggregators", "share")
-    return _aggregators(
-        model, {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}, timing
-    )
+    energy = {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}
+    model = _aggregators(model, energy, timing)
+    structures.limit_loads(model, data)
+    return model
 
 
 def integrated(data: Any) -> pyo.ConcreteModel:

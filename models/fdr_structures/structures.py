@@ -154,12 +154,10 @@ def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     def prepare(model: pyo.ConcreteModel) -> None:
         model.share = data.param("aggregators", "share")
 
-    return _aggregators(
-        data,
-        netted,
-        {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index},
-        prepare,
-    )
+    energy = {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index}
+    model = _aggregators(data, netted, energy, prepare)
+    limit_loads(model, data)
+    return model
 
 
 def mixed_own_dispatch(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
@@ -217,6 +215,17 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
         Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period])
         for t in model.period
     ]
+
+
+def limit_loads(model: pyo.ConcreteModel, data: Any) -> None:
+    """The largest load of each aggregator in a period, where table ``aggregators`` has finite limits."""
+    limits = data.tables["aggregators"].get("limit")
+    if limits is None or not (limits < inf).any():
+        return
+    model.limit = data.param("aggregators", "limit")
+    for name, block in model.aggregator.items():
+        if limits[name] < inf:
+            block.most = pyo.Constraint(model.period, rule=lambda b, t, a=name: b.load[t] <= model.limit[a])
 
 
 def limit_rivals(model: pyo.ConcreteModel, data: Any) -> None:

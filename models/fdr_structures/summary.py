@@ -11,7 +11,7 @@ import pandas as pd
 
 from . import theory
 
-DEMANDS = ("gross", "net of generator", "gross, generators with market power")
+DEMANDS = ("gross", "net of generator", "gross, generators with market power", "gross, batteries")
 
 TIE = 1e-9  # relative difference of costs below which structures are called equal
 
@@ -66,6 +66,8 @@ def seen(one: Any) -> str:
     """Which of DEMANDS the price-taking producers face in an alternative: costs compare within each only."""
     if one.model.component("generators") is not None:
         return DEMANDS[2]
+    if one.model.component("battery_efficiency") is not None:
+        return DEMANDS[3]
     return DEMANDS[1] if one.model.netted else DEMANDS[0]
 
 

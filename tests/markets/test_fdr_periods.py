@@ -216,3 +216,23 @@ def test_a_limit_that_does_not_bind_changes_nothing() -> None:
     found = [answer(periods(FOUR, dso_share=0.4, rivals_limit=limit), "mixed_dso_dispatch") for limit in (np.inf, 0.7)]
     bills = [pyo.value(model.dso.minimise_bill.expr) for model in found]
     assert bills[0] == pytest.approx(bills[1], rel=1e-12)
+
+
+def test_a_limit_on_one_aggregator_is_met_by_the_others_in_part() -> None:
+    """S1, shares 0.6, 0.3, 0.1 with 0.2 at most for the second. At a total of 0.7 the price gap is 0.2, and s_a =
+    (0.2 + L_a)/2 gives 0.4, 0.25, 0.15: the second stops at 0.2, the third at its 0.1, and the sum is 0.7."""
+    data = periods([2.0, 2.6])
+    data.tables["aggregators"]["limit"] = [np.inf, 0.2, np.inf]
+    model = answer(data, "shares")
+    found = [model.aggregator[a].load["off-peak"].value for a in model.aggregators]
+    assert found == pytest.approx([0.4, 0.2, 0.1], abs=1e-9)
+    power = answer(data, "strategic_shares")
+    assert power.aggregator["aggregator 2"].load["off-peak"].value == pytest.approx(0.2, abs=1e-9)
+
+
+def test_a_limit_without_room_is_a_fault() -> None:
+    data = periods([2.0, 2.6])
+    data.tables["aggregators"]["limit"] = [np.inf, 0.1, np.inf]
+    assert market.check is not None
+    (fault,) = market.check(data)
+    assert "leaves no room" in str(fault)
