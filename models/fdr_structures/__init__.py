@@ -181,7 +181,7 @@ def check(data: Any) -> list[Fault]:
         )
     rivals, limit = (
         (1 - data.parameters["dso_share"]) * data.parameters["flexible_energy"],
-        data.parameters["rivals_limit"],
+        data.parameters.get("rivals_limit", inf),
     )
     if limit * len(load) < rivals:
         faults.append(

@@ -230,7 +230,7 @@ def limit_loads(model: pyo.ConcreteModel, data: Any) -> None:
 
 def limit_rivals(model: pyo.ConcreteModel, data: Any) -> None:
     """What the DSO may give its rivals in one period, where the data set a limit."""
-    if data.parameters["rivals_limit"] < inf:
+    if data.parameters.get("rivals_limit", inf) < inf:
         model.rivals_limit = data.param("parameters", "rivals_limit")
         model.dso.rivals.most = pyo.Constraint(model.period, rule=lambda b, t: b.load[t] <= model.rivals_limit)
 
