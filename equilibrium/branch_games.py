@@ -8,12 +8,14 @@ one equilibrium only and the player leaves all of them, there is none: a proof.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyomo.environ as pyo
+from pyomo.core.base.var import VarData
 
 from .boxes import player_box
 from .branches import Branch, Candidate
@@ -25,6 +27,12 @@ from .mcp import DECISION, MixedComplementarity
 from .players import Game, Player, find_game
 from .tolerances import REGRET
 from .uniqueness import NOT_PROVED, Uniqueness
+
+FEW = 8
+"""The games of so many branches are all played; of more, until the player stays in one."""
+
+TOLD = 4
+"""Of so many branches a proof says what the player gains by leaving them."""
 
 
 @dataclass(frozen=True)
@@ -69,60 +77,98 @@ def play(
     solve: Callable[[Game], Solved],
     derive: Callable[[Game], MixedComplementarity],
 ) -> list[Played]:
-    """The game of every branch on which something is feasible. The model is left with the Vars free. Raises Refused
-    where one is not solved to a certified equilibrium, Infeasible where none is feasible."""
-    player = decider(game, branches)
-    found: list[tuple[Branch, Solved, dict[str, float]]] = []
+    """The game of every branch on which something is feasible; of more than ``FEW`` branches, the games in the order
+    given until the player stays in one. The model is left with the Vars free. Raises Refused where one is not solved to
+    a certified equilibrium or a reply is not found, Infeasible where none is feasible."""
+    player, all_of_them = decider(game, branches), len(branches) <= FEW
     variables = [v for v in game.model.component_data_objects(pyo.Var) if not v.fixed]
-    for branch in branches:
-        try:
-            with _held(branch):
-                solved = solve(find_game(game.model))
-        except Infeasible:
-            continue
-        if not solved.certificate.ok:
-            raise Refused(f"the game of the branch '{branch.name}' was not solved: {solved.certificate.scope}")
-        found.append((branch, solved, {v.name: float(v.value) for v in variables}))
-    if not found:
-        raise Infeasible(f"no branch has an answer: {', '.join(branch.name for branch in branches)}")
     conditions: dict[str, MixedComplementarity] = {}
-    played = []
-    for branch, solved, values in found:
-        for variable in variables:
-            variable.set_value(values[variable.name], skip_validation=True)
-        replies: list[Candidate | None] = []
-        for other, theirs, _ in found:
-            if other is branch:
-                replies.append(_own(player, branch, solved))
-                continue
-            with _held(other):
-                if other.name not in conditions:
-                    conditions[other.name] = derive(find_game(game.model))
-                replies.append(_reply(player, other, conditions[other.name], theirs.seconds))
-            for variable in player.decisions:
-                variable.set_value(values[variable.name], skip_validation=True)
-        known = [reply for reply in replies if reply is not None]
-        known.sort(key=lambda c: player.sign * c.payoff)
-        here = next(c for c in known if c.branch == branch.name)
-        played.append(
-            Played(
-                branch.name,
-                values,
-                {
-                    name: float(value)
-                    for name, value, part in zip(solved.mcp.names, solved.z, solved.mcp.components, strict=True)
-                    if isinstance(part, tuple)
-                },
-                solved.certificate.uniqueness.decisions == "unique",
-                tuple(known),
-                player.sign * (here.payoff - known[0].payoff),
-            )
-        )
+    games: dict[str, tuple[Solved, dict[str, float]] | None] = {}
+
+    def of(branch: Branch) -> tuple[Solved, dict[str, float]] | None:
+        if branch.name not in games:
+            games[branch.name] = _game(game, branch, variables, solve)
+        return games[branch.name]
+
+    possible = [branch for branch in branches if of(branch) is not None] if all_of_them else list(branches)
+    played: list[Played] = []
+    better = ""  # the branch that was better than the last one is looked at first
+    for branch in possible:
+        found = of(branch)
+        if found is None:
+            continue
+        solved, values = found
+        _put(variables, values)
+        replies = [_own(player, branch, solved)]
+        for other in sorted(possible, key=lambda b: b.name != better):
+            if other is not branch:
+                replies.append(_on(player, other, conditions, derive))
+                _put(variables, values)
+                if not all_of_them and not _played(player, branch, solved, values, replies).stays:
+                    better = other.name
+                    break
+        played.append(_played(player, branch, solved, values, replies))
+        if not all_of_them and played[-1].stays:
+            break
+    if not played:
+        raise Infeasible(f"no branch has an answer: {', '.join(branch.name for branch in branches)}")
     return played
 
 
-def told(player: Player, played: Sequence[Played]) -> Uniqueness:
-    """What the games of the branches say on other equilibria."""
+def _game(
+    game: Game, branch: Branch, variables: Sequence[VarData], solve: Callable[[Game], Solved]
+) -> tuple[Solved, dict[str, float]] | None:
+    """The game of a branch and the values of all Vars in its equilibrium; None where nothing is feasible. Raises
+    Refused where the equilibrium is not certified."""
+    try:
+        with _held(branch):
+            solved = solve(find_game(game.model))
+    except Infeasible:
+        return None
+    if not solved.certificate.ok:
+        raise Refused(f"the game of the branch '{branch.name}' was not solved: {solved.certificate.scope}")
+    return solved, {v.name: float(v.value) for v in variables}
+
+
+def _put(variables: Sequence[VarData], values: Mapping[str, float]) -> None:
+    for variable in variables:
+        variable.set_value(values[variable.name], skip_validation=True)
+
+
+def _on(
+    player: Player,
+    branch: Branch,
+    conditions: dict[str, MixedComplementarity],
+    derive: Callable[[Game], MixedComplementarity],
+) -> Candidate:
+    """The player's best reply on a branch to where the others are. Raises Refused where none is found."""
+    model = player.block.model()
+    with _held(branch):
+        if branch.name not in conditions:
+            conditions[branch.name] = derive(find_game(model))
+        found = _reply(player, branch, conditions[branch.name])
+    if found is None:
+        raise Refused(f"the best reply of {player.name} on the branch '{branch.name}' was not found")
+    return found
+
+
+def _played(
+    player: Player, branch: Branch, solved: Solved, values: dict[str, float], replies: list[Candidate]
+) -> Played:
+    here = replies[0].payoff
+    replies = sorted(replies, key=lambda c: player.sign * c.payoff)
+    multipliers = {
+        name: float(value)
+        for name, value, part in zip(solved.mcp.names, solved.z, solved.mcp.components, strict=True)
+        if isinstance(part, tuple)
+    }
+    unique = solved.certificate.uniqueness.decisions == "unique"
+    gain = player.sign * (here - replies[0].payoff)
+    return Played(branch.name, values, multipliers, unique, tuple(replies), gain)
+
+
+def told(player: Player, played: Sequence[Played], branches: int) -> Uniqueness:
+    """What the games of the branches say on other equilibria, ``branches`` being how many there are."""
     staying = [one for one in played if one.stays]
     if len(staying) > 1:
         names = ", ".join(one.branch for one in staying)
@@ -130,21 +176,23 @@ def told(player: Player, played: Sequence[Played]) -> Uniqueness:
     if not staying:
         reason = f"{player.name} would leave the equilibrium found on each branch; others there are not ruled out"
         return Uniqueness(NOT_PROVED, NOT_PROVED, reason)
-    if all(one.unique for one in played):
+    if len(played) == branches and all(one.unique for one in played):
         left = [f"'{one.branch}' (gain {one.gain:.3g})" for one in played if not one.stays]
         reason = f"each branch's game has one equilibrium; {player.name} would leave {' and '.join(left) or 'none'}"
         return Uniqueness("unique", "unique", reason)
-    return Uniqueness(NOT_PROVED, NOT_PROVED, "a branch's game may have other equilibria")
+    return Uniqueness(NOT_PROVED, NOT_PROVED, "a branch's game may have other equilibria, or was not played")
 
 
 def nothing(player: Player, played: Sequence[Played]) -> str:
     """The proof that there is no equilibrium, in words; empty where there is one or it is no proof."""
-    if any(one.stays for one in played) or not all(one.unique for one in played):
+    exhaustive = all(c.exhaustive for one in played for c in one.candidates)
+    if any(one.stays for one in played) or not all(one.unique for one in played) or not exhaustive:
         return ""
     left = [f"from '{p.branch}' to '{p.candidates[0].branch}', gain {p.gain:.9g}" for p in played]
+    more = f"; and from {len(left) - TOLD} others" if len(left) > TOLD else ""
     return (
         f"proved: no equilibrium; on each of {len(played)} branches of {player.name} the game has one equilibrium, and "
-        f"{player.name} would deviate: {'; '.join(left)}"
+        f"{player.name} would deviate: {'; '.join(left[:TOLD])}{more}"
     )
 
 
@@ -170,11 +218,13 @@ def _own(player: Player, branch: Branch, solved: Solved) -> Candidate:
         proof or "certified locally",
         solved.certificate.uniqueness.decisions == "unique",
         solved.seconds,
+        branch.exhaustive,
     )
 
 
-def _reply(player: Player, branch: Branch, mcp: MixedComplementarity, seconds: float) -> Candidate | None:
+def _reply(player: Player, branch: Branch, mcp: MixedComplementarity) -> Candidate | None:
     """The player's best reply on another branch to where the others are now; None where there is none."""
+    began = time.perf_counter()
     z = np.array([0.0 if isinstance(part, tuple) else float(part.value) for part in mcp.components])
     index = next(k for k, one in enumerate(find_game(player.block.model()).players) if one.name == player.name)
     columns = np.flatnonzero(mcp.player == index)
@@ -190,6 +240,6 @@ def _reply(player: Player, branch: Branch, mcp: MixedComplementarity, seconds: f
         variable.set_value(float(value), skip_validation=True)
     proof = proof or prove(lone, player_box(lone))
     values = {v.name: float(v.value) for v in player.decisions}
-    return Candidate(
-        branch.name, float(pyo.value(player.objective.expr)), values, proof or "stationary", proof is not None, seconds
-    )
+    payoff, seconds = float(pyo.value(player.objective.expr)), time.perf_counter() - began
+    word = proof or "stationary"
+    return Candidate(branch.name, payoff, values, word, proof is not None, seconds, branch.exhaustive)

@@ -17,10 +17,15 @@ from .errors import Infeasible
 
 @dataclass(frozen=True)
 class Branch:
-    """A name and the values at which Vars are held: a sequence of (Var, value)."""
+    """A name and the values at which Vars are held: a sequence of (Var, value).
+
+    exhaustive: whether every optimum of the player is known to lie on one of the branches named with this one; where it
+    is not, the answer is the best of candidates.
+    """
 
     name: str
     held: Sequence[tuple[VarData, float]]
+    exhaustive: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Candidate:
     proof: str
     unique: bool  # whether the branch's own optimum was shown to be the only one
     seconds: float
+    exhaustive: bool = True  # see Branch
 
 
 def explore(
@@ -53,7 +59,8 @@ def explore(
                 variable.fix(value)
             proof, unique, seconds = solve(model)
             values = {v.name: float(v.value) for v in variables}
-            candidates.append(Candidate(branch.name, float(pyo.value(objective)), values, proof, unique, seconds))
+            payoff = float(pyo.value(objective))
+            candidates.append(Candidate(branch.name, payoff, values, proof, unique, seconds, branch.exhaustive))
         except Infeasible:
             impossible.append(branch.name)
         finally:

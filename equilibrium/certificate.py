@@ -155,6 +155,8 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
         return CERTIFIED, "a solution of the complementarity conditions as stated; nobody decides anything"
     if not answer.game.players:
         return RULE, "nobody decides; the rules hold"
+    if not all(c.exhaustive for c in answer.candidates):
+        return LOCAL, f"the best of {len(answer.candidates)} candidates; others were not looked at"
     if answer.candidates and all(proofs):
         scope = "global, by the market's own concave branches: " + ", ".join(c.branch for c in answer.candidates)
         several = answer.among is not None and answer.among.decisions == "not unique"
@@ -206,6 +208,8 @@ def _among_branches(candidates: Sequence[Candidate]) -> Uniqueness:
     """A player solved by branches: its optimum is unique if it is so on the best branch and the others are strictly
     worse."""
     best, *others = candidates
+    if not best.exhaustive:
+        return Uniqueness(NOT_PROVED, NOT_PROVED, "candidates other than these were not looked at")
     gap = min((abs(c.payoff - best.payoff) for c in others), default=np.inf)
     if gap <= REGRET * max(abs(best.payoff), 1e-300):
         return Uniqueness("not unique", NOT_PROVED, "several branches give the same payoff")

@@ -400,8 +400,8 @@ def _by_branch_games(game: Game, named: Sequence[Branch]) -> tuple[Answer, dict[
         variable.set_value(value, skip_validation=True)
     ended = Termination.INFEASIBLE if nothing else Termination.SOLVED
     outcome = Outcome(ended, nothing or f"games of {len(played)} branches", seconds, "each branch's own solver")
-    reason = f"{player.name} is not concave; its optimum lies in one of {len(played)} concave branches"
-    among = branch_games.told(player, played)
+    reason = f"{player.name} is not concave; its optimum lies in one of {len(named)} concave branches"
+    among = branch_games.told(player, played, len(named))
     return Answer(game, mcp, z, outcome, "branches", reason, best.candidates, among=among), {"solve": seconds}
 
 

@@ -22,14 +22,29 @@ distribution network", sections 2 and 3. Where its formulas or claims had to be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
+
+import pandas as pd
 
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
-from . import accounts, figures, integration, strategic, strategic_theory, structures, summary, theory
+from . import (
+    accounts,
+    batteries,
+    figures,
+    integration,
+    pay_as_bid,
+    power_figures,
+    region,
+    strategic,
+    strategic_theory,
+    structures,
+    summary,
+    theory,
+)
 
 SHARES_SUM = 1e-9  # how far shares may be from one (a table of thirds written with twelve digits)
 
@@ -49,6 +64,13 @@ TIMING = Column(
     kind=str,
     default="N",
     choices=("N", "L", "H"),
+)
+SHARING = Column(
+    "",
+    "who pays what: pro_rata C(q)/q for each MWh, increment what a load adds to the cost",
+    kind=str,
+    default=pay_as_bid.PRO_RATA,
+    choices=(pay_as_bid.PRO_RATA, pay_as_bid.INCREMENT),
 )
 MIXED_TIMING = Column(
     "",
@@ -77,6 +99,22 @@ PARAMETERS = {
         open_maximum=True,
         default=0.5,
     ),
+    "rivals_limit": Column(
+        "MWh",
+        "most that rivals may take in a period where the DSO dispatches them",
+        minimum=0,
+        open_minimum=True,
+        default=inf,
+    ),
+    "battery_efficiency": Column(
+        "1",
+        "what is left of energy on the way in, and again on the way out",
+        "eta",
+        minimum=0,
+        maximum=1,
+        open_minimum=True,
+        default=1.0,
+    ),
     "generator_output": Column(
         "MWh", "output of the price-taking generator in each period", "y", minimum=0, default=0.0
     ),
@@ -84,7 +122,7 @@ PARAMETERS = {
 
 DEMAND = Table(
     "demand",
-    "inflexible demand, net of renewables and imports: first off-peak, then peak",
+    "inflexible demand, net of renewables and imports, in time; of two periods off-peak first, then peak",
     ("period",),
     {"load": Column("MWh", "inflexible demand in the period", "x", minimum=0, open_minimum=True), "source": SOURCE},
     minimum_rows=2,
@@ -95,6 +133,7 @@ SHARES = Table(
     ("aggregator",),
     {
         "share": Column("1", "share of the flexible energy", "L_a", minimum=0, maximum=1, open_minimum=True),
+        "limit": Column("MWh", "largest load in a period", minimum=0, open_minimum=True, default=inf),
         "source": SOURCE,
     },
     optional=True,
@@ -114,12 +153,10 @@ GENERATORS = Table(
 
 
 def check(data: Any) -> list[Fault]:
-    """What no single cell shows: two periods in order, shares that sum to one, a generator smaller than demand."""
+    """What no single cell shows: the peak second of two, shares that sum to one, a generator smaller than demand."""
     faults = []
     load = data.tables["demand"]["load"]
-    if len(load) != 2:
-        faults.append(Fault("demand.csv", f"this market has two periods, off-peak then peak; found {len(load)}"))
-    elif not load.iloc[0] < load.iloc[1]:
+    if len(load) == 2 and not load.iloc[0] < load.iloc[1]:
         faults.append(
             Fault(
                 "demand.csv",
@@ -142,13 +179,49 @@ def check(data: Any) -> list[Fault]:
                 f"a number below the smallest load, {load.min():g} MWh",
             )
         )
+    rivals, limit = (
+        (1 - data.parameters["dso_share"]) * data.parameters["flexible_energy"],
+        data.parameters.get("rivals_limit", inf),
+    )
+    if limit * len(load) < rivals:
+        faults.append(
+            Fault(
+                "parameters.csv",
+                "rivals_limit leaves no room for the rivals' energy",
+                None,
+                "value",
+                f"{limit:g}",
+                f"at least {rivals / len(load):g} MWh",
+            )
+        )
     if "aggregators" in data.tables:
+        faults += _too_tight(data)
         total = float(data.tables["aggregators"]["share"].sum())
         if abs(total - 1) > SHARES_SUM:
             faults.append(
                 Fault("aggregators.csv", "the shares do not sum to one", None, "share", f"{total:.12g}", "a sum of 1")
             )
     return faults
+
+
+def _too_tight(data: Any) -> list[Fault]:
+    """Aggregators whose limit leaves no room for their energy."""
+    table, periods = data.tables["aggregators"], len(data.tables["demand"])
+    if "limit" not in table:
+        return []
+    least = table["share"] * data.parameters["flexible_energy"] / periods
+    return [
+        Fault(
+            "aggregators.csv",
+            f"the limit of {name} leaves no room for its energy",
+            row + 2,
+            "limit",
+            f"{limit:g}",
+            f"at least {least[name]:g} MWh",
+        )
+        for row, (name, limit) in enumerate(table["limit"].items())
+        if limit < least[name]
+    ]
 
 
 def _structure(meaning: str, build: Any, options: dict[str, Column] | None = None, **more: Any) -> Structure:
@@ -194,6 +267,18 @@ STRUCTURES = {
     "regulated_generator": _structure(
         "the generator/aggregator with the regulatory payment", structures.regulated_generator, {}
     ),
+    "battery_efficient": Structure("a planner runs batteries", batteries.battery_efficient),
+    "battery_cournot": Structure(
+        "A owners of equal batteries compete", batteries.battery_cournot, {"aggregators": AGGREGATORS}
+    ),
+    "battery_shares": Structure(
+        "owners of batteries with given shares compete", batteries.battery_shares, needs=("aggregators",)
+    ),
+    "pay_as_bid": Structure(
+        "A aggregators with equal shares compete under pay-as-bid",
+        pay_as_bid.pay_as_bid,
+        {"aggregators": AGGREGATORS, "sharing": SHARING},
+    ),
     "first_best": _with_generators("a planner decides loads and all output", strategic.first_best),
     "second_best": _with_generators("a planner decides loads, generators react", strategic.second_best),
     "strategic_passive": _with_generators("passive households, generators compete", strategic.strategic_passive),
@@ -228,8 +313,17 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
+    if structure == "pay_as_bid" or structure.startswith("battery"):
+        return theory.NOTHING
+    if structure.endswith("shares") and (data.tables["aggregators"].get("limit", pd.Series([inf])) < inf).any():
+        return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
     return found.closed_form(data, structure, options)
+
+
+def draw(solved: Sequence[Any]) -> Mapping[str, Any]:
+    """The figures that the alternatives of a case make sensible, by name."""
+    return {**figures.draw(solved), **power_figures.draw(solved)}
 
 
 market = Market(
@@ -245,11 +339,16 @@ market = Market(
     closed_form=closed_form,
     check=check,
     summary=summary.tables,
-    figures=figures.draw,
+    figures=draw,
     studies={
         "integration": Study(
             "Is integrating generation and aggregation better than separation, by how much, and by which effect",
             integration.run,
-        )
+        ),
+        "region": Study(
+            "Over demand swing and generator cost: where integration costs less than a monopoly aggregator apart",
+            region.run,
+            power_figures.region,
+        ),
     },
 )

@@ -12,6 +12,7 @@ import pyomo.environ as pyo
 from equilibrium import solve
 
 from . import structures, threshold, undetermined
+from .batteries import battery_efficient
 from .generation import production_cost
 from .strategic import first_best
 
@@ -20,6 +21,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
     rows: list[tuple[str, str, float, str]] = []
+    strategic = model.component("generators") is not None
     open_loads = undetermined.ranges(model)
     for t, (least, most) in open_loads.items():
         rows.append(("least flexible load", f"period={t}", least, "MWh"))
@@ -34,24 +36,28 @@ def quantities(solved: Any) -> pd.DataFrame:
         rows.append(("output", f"period={t}", pyo.value(model.output[t]), "MWh"))
     for t in model.period:
         rows.append(("price", f"period={t}", pyo.value(model.price[t]), "EUR/MWh"))
-    first, last = model.period.first(), model.period.last()
-    rows.append(("price spread", "", pyo.value(model.price[last] - model.price[first]), "EUR/MWh"))
+    prices = [pyo.value(model.price[t]) for t in model.period]
+    spread = prices[1] - prices[0] if len(prices) == 2 else max(prices) - min(prices)
+    rows.append(("price spread", "", spread, "EUR/MWh"))
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    strategic = model.component("generators") is not None
-    best = benchmark(_key(solved.data, strategic), model.netted)
+    ends = undetermined.spread(model) if not strategic else None
+    if ends is not None:
+        rows += [("least system cost", "", ends[0], "EUR"), ("most system cost", "", ends[1], "EUR")]
+    kind = "battery" if model.component("battery_efficiency") is not None else "generators" if strategic else "load"
+    best = benchmark(_key(solved.data, kind), model.netted)
     rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
     if not open_loads:
         rows.append(("bill", "", bill(model), "EUR"))
     rows += [("payoff", f"player={player.name}", payoff(player), "EUR") for player in players(solved.solution)]
-    if strategic:
+    if kind != "load" or solved.alternative.structure == "pay_as_bid":
         return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
     if model.component("payment") is not None:
         paid = pyo.value(model.payment)
     else:  # what the regulation of Proposition 7 would pay at this structure's load
         paid = (bill(model) - cost) - (best.bill - best.cost)
     rows.append(("regulatory payment", "", paid, "EUR"))
-    if solved.alternative.structure == "mixed_dso_dispatch":
+    if solved.alternative.structure == "mixed_dso_dispatch" and len(model.period) == 2:
         rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
@@ -88,7 +94,9 @@ def loads(model: Any) -> dict[str, Any]:
 
 
 def bill(model: Any) -> float:
-    """What the flexible energy costs at the uniform prices, E(s), EUR."""
+    """What the flexible energy costs at the uniform prices, E(s), or by the rule of pay-as-bid, EUR."""
+    if model.component("charge") is not None:
+        return sum(pyo.value(model.charge[name]) for name in model.aggregators)
     return sum(pyo.value(model.price[t] * model.flexible_load[t]) for t in model.period)
 
 
@@ -100,6 +108,8 @@ def accounts(solved: Any) -> pd.DataFrame:
     households and aggregators is a constant that changes nothing and is left out, except the regulated one.
     """
     model = solved.model
+    if model.component("charge") is not None:
+        return _increments(model)
     price = {t: pyo.value(model.price[t]) for t in model.period}
     output = {t: pyo.value(model.output[t]) for t in model.period}
     demand = {t: pyo.value(model.demand[t]) for t in model.period}
@@ -128,6 +138,15 @@ def accounts(solved: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])
 
 
+def _increments(model: Any) -> pd.DataFrame:
+    """The books where every load pays what it adds to the cost, and the inflexible the rest."""
+    total = pyo.value(model.system_cost)
+    rows = [("inflexible consumers", "payment", bill(model) - total, "EUR")]
+    rows += [(f"aggregator {a}", "payment", -pyo.value(model.charge[a]), "EUR") for a in model.aggregators]
+    rows += [("dispatchable producers", "payment", total, "EUR"), ("dispatchable producers", "cost", -total, "EUR")]
+    return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])
+
+
 def _buyers(model: Any) -> dict[str, Any]:
     """Who pays for the flexible energy: party name and load by period."""
     several = loads(model)
@@ -149,11 +168,11 @@ def _buyers(model: Any) -> dict[str, Any]:
     raise KeyError("no buyer of flexible energy in this model")
 
 
-def _key(data: Any, strategic: bool) -> tuple[Any, ...]:
+def _key(data: Any, kind: str) -> tuple[Any, ...]:
     """The numbers that decide the efficient cost, hashable, with the data itself alongside for building."""
-    tables = ["demand", "generators"] if strategic else ["demand"]
+    tables = ["demand", "generators"] if kind == "generators" else ["demand"]
     numbers = tuple(tuple(data.tables[name].itertuples(name=None)) for name in tables)
-    return _Hashed(tuple(sorted(data.parameters.items())), numbers, data)  # type: ignore[return-value]
+    return _Hashed((kind, *sorted(data.parameters.items())), numbers, data)  # type: ignore[return-value]
 
 
 class _Hashed(tuple):
@@ -177,8 +196,13 @@ class Benchmark:
 def benchmark(key: Any, netted: bool) -> Benchmark:
     """The efficient plan on the same residual demand, solved and certified. Raises RuntimeError where it is not
     certified."""
-    strategic = len(key[1]) > 1  # the table of generators is there: their output is the planner's to decide, too
-    model = first_best(key.data) if strategic else structures.efficient(key.data, "yes" if netted else "no")
+    match key[0][0]:
+        case "generators":
+            model = first_best(key.data)
+        case "battery":
+            model = battery_efficient(key.data)
+        case _:
+            model = structures.efficient(key.data, "yes" if netted else "no")
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"the efficient benchmark is not certified: {solution.certificate.scope}")

@@ -59,9 +59,28 @@ def sells_no_more_than_used(model: pyo.ConcreteModel, block: Any, periods: Itera
 
 
 def compete(model: pyo.ConcreteModel, block: Any) -> None:
-    """The Block of a generator maximises its profit and delivers no more than is used."""
-    sells_no_more_than_used(model, block, block.generation.keys())
+    """The Block of a generator maximises its profit and delivers no more than is used (stated if it may bind)."""
+    if not never_flooded(model):
+        sells_no_more_than_used(model, block, block.generation.keys())
     earn(model, block)
+
+
+def never_flooded(model: pyo.ConcreteModel) -> bool:
+    """Whether competing generators leave something to the other producers, whatever is used; without the limit periods
+    are separate markets in which they react to loads by one continuous function.
+
+    Linear supply P = a + beta q. A generator that delivers y > 0 has a + beta q - beta y >= psi1 + psi2 y. If q <= 0,
+    then y <= k = (a - psi1)/(beta + psi2), so all of them deliver no more than the sum of the k that are positive.
+    Where that is less than the demand without flexible load, q > 0.
+    """
+    if pyo.value(model.cost_exponent) != 0:
+        return False
+    a, beta = pyo.value(model.cost_linear), 2 * pyo.value(model.cost_power)
+    most = sum(
+        max(0.0, (a - pyo.value(model.generation_cost[g])) / (beta + pyo.value(model.generation_slope[g])))
+        for g in model.generators
+    )
+    return most < min(pyo.value(model.residual_demand[t]) for t in model.period)
 
 
 def earn(model: pyo.ConcreteModel, block: Any) -> None:

@@ -78,8 +78,8 @@ def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None])
 def compare(data: Any, aggregators: int, timing: str) -> tuple[dict[str, Any], pd.DataFrame]:
     """(a row of costs and effects, loads by period). What integration does to loads, and so either effect, is NaN where
     the integrated firm's loads are not determined. Raises EquilibriumError where an equilibrium is not certified."""
-    apart, first = _answer(strategic.strategic_cournot(data, aggregators, timing))
-    whole, second = _answer(strategic.integrated(data))
+    apart, first = answer(strategic.strategic_cournot(data, aggregators, timing))
+    whole, second = answer(strategic.integrated(data))
     determined = not undetermined.ranges(whole)
     separate, integrated = (float(pyo.value(model.system_cost)) for model in (apart, whole))
     production, allocation, words = effects(data, apart, whole) if determined else (nan, nan, [])
@@ -109,7 +109,7 @@ def effects(data: Any, apart: Any, whole: Any) -> tuple[float, float, list[str]]
     for owner_buys in (False, True):
         for found in (apart, whole):
             load = {t: float(pyo.value(found.flexible_load[t])) for t in found.period}
-            model, word = _answer(given_loads(data, load, owner_buys))
+            model, word = answer(given_loads(data, load, owner_buys))
             costs.append(float(pyo.value(model.system_cost)))
             words.append(word)
     apart_apart, apart_whole, whole_apart, whole_whole = costs  # who generates, at whose loads
@@ -125,7 +125,7 @@ def better(saved: float, cost: float) -> str:
     return "integrated" if saved > 0 else "separate"
 
 
-def _answer(model: pyo.ConcreteModel) -> tuple[pyo.ConcreteModel, str]:
+def answer(model: pyo.ConcreteModel) -> tuple[pyo.ConcreteModel, str]:
     """The solved model and its verdict. Raises Uncertified where there is none that holds."""
     certificate = solve(model).certificate
     if certificate.verdict not in ("certified", "certified, local"):

@@ -161,9 +161,10 @@ def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     """Aggregators with the shares of table ``aggregators``, and generators with market power."""
     model = _setting(data)
     model.share = data.param("aggregators", "share")
-    return _aggregators(
-        model, {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}, timing
-    )
+    energy = {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}
+    model = _aggregators(model, energy, timing)
+    structures.limit_loads(model, data)
+    return model
 
 
 def integrated(data: Any) -> pyo.ConcreteModel:
@@ -219,6 +220,7 @@ def strategic_mixed(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     buyer(model, model.dso, model.dso_share * model.flexible_energy)
     model.dso.rivals = pyo.Block()
     buyer(model, model.dso.rivals, (1 - model.dso_share) * model.flexible_energy)
+    structures.limit_rivals(model, data)
     if timing == ENERGY:
         _dispatched_generators(model)
     else:

@@ -17,6 +17,7 @@ load off-peak).
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pyomo.environ as pyo
@@ -153,12 +154,10 @@ def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     def prepare(model: pyo.ConcreteModel) -> None:
         model.share = data.param("aggregators", "share")
 
-    return _aggregators(
-        data,
-        netted,
-        {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index},
-        prepare,
-    )
+    energy = {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index}
+    model = _aggregators(data, netted, energy, prepare)
+    limit_loads(model, data)
+    return model
 
 
 def mixed_own_dispatch(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
@@ -189,6 +188,7 @@ def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     buyer(model, model.dso, model.dso_share * model.flexible_energy)
     model.dso.rivals = pyo.Block()
     buyer(model, model.dso.rivals, (1 - model.dso_share) * model.flexible_energy)
+    limit_rivals(model, data)
     supply_at(model, lambda t: model.dso.load[t] + model.dso.rivals.load[t])
     model.dso.minimise_bill = pyo.Objective(expr=bill(model, model.dso.load))
     return model
@@ -200,16 +200,49 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     Proof, with d and r the loads off-peak, S and R the two energies and Omega minus the DSO's bill. (1) d and r both
     strictly inside: at a stationary point Omega_rr = -P1''d - P2''(S-d) and the determinant of the Hessian is -(P1' +
     P2')^2 < 0, a saddle. (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So
-    r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d. For linear supply Omega
-    is linear in r for given d, and the argument holds for any number of periods: some optimum has r at a vertex of
-    its simplex.
+    r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d.
+
+    More periods: let an optimum have rivals in t and u. Moving own and rivals' load between the two has a Hessian with
+    determinant -(P_t' + P_u')^2 < 0, so d_t and d_u are not both positive. Rivals' load moves freely between t and u
+    only if P_t' d_t = P_u' d_u, so both are zero, and then all rivals may be in t at the same bill. So some optimum has
+    them in one period; where d is zero in several, which of these it is makes no difference to the DSO.
     """
     rivals = model.dso.rivals
     energy = pyo.value(rivals.energy)
+    if rivals.component("most") is not None and energy > (most := pyo.value(model.rivals_limit)):
+        return [_filled(model, t, energy, most) for t in model.period]
     return [
         Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period])
         for t in model.period
     ]
+
+
+def limit_loads(model: pyo.ConcreteModel, data: Any) -> None:
+    """The largest load of each aggregator in a period, where table ``aggregators`` has finite limits."""
+    limits = data.tables["aggregators"].get("limit")
+    if limits is None or not (limits < inf).any():
+        return
+    model.limit = data.param("aggregators", "limit")
+    for name, block in model.aggregator.items():
+        if limits[name] < inf:
+            block.most = pyo.Constraint(model.period, rule=lambda b, t, a=name: b.load[t] <= model.limit[a])
+
+
+def limit_rivals(model: pyo.ConcreteModel, data: Any) -> None:
+    """What the DSO may give its rivals in one period, where the data set a limit."""
+    if data.parameters.get("rivals_limit", inf) < inf:
+        model.rivals_limit = data.param("parameters", "rivals_limit")
+        model.dso.rivals.most = pyo.Constraint(model.period, rule=lambda b, t: b.load[t] <= model.rivals_limit)
+
+
+def _filled(model: pyo.ConcreteModel, first: Any, energy: float, most: float) -> Branch:
+    """Rivals fill period ``first``, then the others by falling demand, each up to its limit: one vertex of many."""
+    order = [first, *sorted((t for t in model.period if t != first), key=lambda t: -pyo.value(model.demand[t]))]
+    left, held = energy, []
+    for t in order:
+        held.append((model.dso.rivals.load[t], min(left, most)))
+        left -= held[-1][1]
+    return Branch(f"rivals fill {first} first", held, exhaustive=False)
 
 
 def generator_aggregator(data: Any) -> pyo.ConcreteModel:

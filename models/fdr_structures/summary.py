@@ -11,7 +11,7 @@ import pandas as pd
 
 from . import theory
 
-DEMANDS = ("gross", "net of generator", "gross, generators with market power")
+DEMANDS = ("gross", "net of generator", "gross, generators with market power", "gross, batteries")
 
 TIE = 1e-9  # relative difference of costs below which structures are called equal
 
@@ -29,7 +29,7 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
     """One row an alternative: load off-peak beside theory, prices, system cost, loss against efficient."""
     rows = []
     for one in solved:
-        first, last = one.model.period.first(), one.model.period.last()
+        first = one.model.period.first()
         load = off_peak(one)
         theirs = one.data.market.closed_form(one.data, one.alternative.structure, one.alternative.options)
         theirs = theirs[(theirs["quantity"] == "flexible load") & (theirs["index"] == f"period={first}")]["value"]
@@ -40,13 +40,20 @@ def comparison(solved: Sequence[Any]) -> pd.DataFrame:
                 f"load {first} [MWh]": load,
                 "theory [MWh]": expected,
                 "difference [MWh]": load - expected,
-                f"price {first} [EUR/MWh]": one.value("price", f"period={first}"),
-                f"price {last} [EUR/MWh]": one.value("price", f"period={last}"),
+                **prices(one),
                 "system cost [EUR]": one.value("system cost"),
                 "loss [EUR]": one.value("loss against efficient"),
             }
         )
     return pd.DataFrame(rows)
+
+
+def prices(one: Any) -> dict[str, float]:
+    """The prices of two periods, or the lowest and the highest of more, EUR/MWh."""
+    found = {t: one.value("price", f"period={t}") for t in one.model.period}
+    if len(found) == 2:
+        return {f"price {t} [EUR/MWh]": value for t, value in found.items()}
+    return {"lowest price [EUR/MWh]": min(found.values()), "highest price [EUR/MWh]": max(found.values())}
 
 
 def off_peak(one: Any) -> float:
@@ -59,6 +66,8 @@ def seen(one: Any) -> str:
     """Which of DEMANDS the price-taking producers face in an alternative: costs compare within each only."""
     if one.model.component("generators") is not None:
         return DEMANDS[2]
+    if one.model.component("battery_efficiency") is not None:
+        return DEMANDS[3]
     return DEMANDS[1] if one.model.netted else DEMANDS[0]
 
 
@@ -93,7 +102,11 @@ def threshold(solved: Sequence[Any]) -> pd.DataFrame:
     rows = []
     for netted in (False, True):
         group = [
-            one for one in solved if one.alternative.structure == "mixed_dso_dispatch" and one.model.netted == netted
+            one
+            for one in solved
+            if one.alternative.structure == "mixed_dso_dispatch"
+            and one.model.netted == netted
+            and len(one.model.period) == 2
         ]
         if not group:
             continue

@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 
 CLOSED = "closed form"
 CONDITION = "one-dimensional condition"
+NOTHING = pd.DataFrame(columns=["quantity", "index", "value", "rule"])
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
     """Columns quantity, index, value, rule: what theory says of ``structure``. Empty for other than two periods."""
     periods = list(data.tables["demand"].index)
     if len(periods) != 2:
-        return pd.DataFrame(columns=["quantity", "index", "value", "rule"])
+        return NOTHING
     netted = options.get("netted") == "yes" or structure in ("generator_aggregator", "regulated_generator")
     m = setting(data, netted)
     rule = CLOSED if m.supply.sigma == 0 or (m.supply.sigma == 1 and m.supply.a == 0) else CONDITION

@@ -23,8 +23,9 @@ DATA = ROOT / "data" / "fdr_structures"
 LINEAR = ["stockholm", "stockholm_tight", "textbook_s1", "textbook_s2", "textbook_s3"]
 CURVED = ["textbook_s4", "textbook_s5", "textbook_s6"]
 OPTIONS = {"cournot": {"aggregators": 3}, "mixed_own_dispatch": {"aggregators": 3}}
+OTHER = ("passive", "price_taking", "mixed_dso_dispatch", "pay_as_bid")
 PRICE_TAKING = [name for name, one in market.structures.items() if "generators" not in one.needs]
-PLAYERS = [name for name in PRICE_TAKING if name not in ("passive", "price_taking", "mixed_dso_dispatch")]
+PLAYERS = [name for name in PRICE_TAKING if name not in OTHER and not name.startswith("battery")]
 
 ROUTES = {
     ("potential", None): {*PLAYERS, "price_taking"},

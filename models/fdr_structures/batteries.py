@@ -1,0 +1,89 @@
+"""Batteries instead of a service (footnote 10 of the paper, as it can be read): nothing has to be bought in the end.
+
+An owner with share L_a has a battery of range 2 L_a S that begins and ends half full. load[t] is what it takes from the
+grid, below zero where it gives back: level_t = level_(t-1) + load_t, or with losses on the way in and out level_t =
+level_(t-1) + eta charge_t - discharge_t/eta. With two periods and no losses, s in [-L_a S, L_a S] is bought off-peak
+and sold in the peak. As to quantities this is the service with demand x_i - S and energy 2 S for linear supply; as to
+bills and for curved supply it is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from equilibrium.errors import Refused
+
+from .structures import bill, setting, supply_at
+
+
+def _setting(data: Any) -> pyo.ConcreteModel:
+    """Raises Refused where batteries could give back more than is used in a period."""
+    model = setting(data)
+    model.battery_efficiency = data.param("parameters", "battery_efficiency")
+    once = 1 if len(model.period) == 2 else 2  # what can be given back in one period, over S
+    energy, least = pyo.value(model.flexible_energy), min(pyo.value(model.demand[t]) for t in model.period)
+    if once * energy >= least:
+        raise Refused(
+            f"batteries could give back {once * energy:g} MWh in a period in which {least:g} MWh are used; the "
+            "producers would have to deliver less than nothing"
+        )
+    return model
+
+
+def battery(model: pyo.ConcreteModel, block: Any, energy: Any) -> None:
+    """A Block that decides ``load[t]`` of a battery with range 2 ``energy``, half full at both ends."""
+    block.energy = pyo.Expression(expr=energy)
+    block.level = pyo.Var(model.period, within=pyo.NonNegativeReals)
+    block.room = pyo.Constraint(model.period, rule=lambda b, t: b.level[t] <= 2 * b.energy)
+    eta = model.battery_efficiency
+    if pyo.value(eta) == 1:
+        block.load = pyo.Var(model.period)
+        gained = dict(block.load.items())
+    else:
+        block.charge = pyo.Var(model.period, within=pyo.NonNegativeReals)
+        block.discharge = pyo.Var(model.period, within=pyo.NonNegativeReals)
+        block.load = pyo.Expression(model.period, rule=lambda b, t: b.charge[t] - b.discharge[t])
+        gained = {t: eta * block.charge[t] - block.discharge[t] / eta for t in model.period}
+
+    def before(t: Any) -> Any:
+        return block.energy if t == model.period.first() else block.level[model.period.prev(t)]
+
+    block.balance = pyo.Constraint(model.period, rule=lambda b, t: b.level[t] == before(t) + gained[t])
+    block.end = pyo.Constraint(expr=block.level[model.period.last()] == block.energy)
+
+
+def battery_efficient(data: Any) -> pyo.ConcreteModel:
+    """A planner runs all batteries when it costs the system least."""
+    model = _setting(data)
+    model.planner = pyo.Block()
+    battery(model, model.planner, model.flexible_energy)
+    supply_at(model, lambda t: model.planner.load[t])
+    model.planner.minimise_cost = pyo.Objective(expr=model.system_cost)
+    return model
+
+
+def _owners(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> pyo.ConcreteModel:
+    """Independent owners, each minimising what it pays less what it earns while all of them move the price."""
+    model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
+    model.aggregator = pyo.Block(model.aggregators)
+    for name in model.aggregators:
+        battery(model, model.aggregator[name], energy[name])
+    supply_at(model, lambda t: sum(model.aggregator[name].load[t] for name in model.aggregators))
+    for block in model.aggregator.values():
+        block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
+    return model
+
+
+def battery_cournot(data: Any, aggregators: int = 2) -> pyo.ConcreteModel:
+    """A owners with equal batteries compete."""
+    model = _setting(data)
+    return _owners(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)})
+
+
+def battery_shares(data: Any) -> pyo.ConcreteModel:
+    """Owners with the shares of table ``aggregators`` compete."""
+    model = _setting(data)
+    model.share = data.param("aggregators", "share")
+    return _owners(model, {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index})
