@@ -28,7 +28,7 @@ from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, strategic, structures, study, values
+from . import accounts, checks, figures, strategic, structures, study, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -266,5 +266,6 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=checks.check,
+    figures=figures.draw,
     studies=study.STUDIES,
 )
