@@ -10,6 +10,7 @@ import pandas as pd
 import pyomo.environ as pyo
 import pytest
 
+from equilibrium import solve
 from equilibrium.case import Alternative, read_case
 from equilibrium.data import Data, change
 from equilibrium.errors import DataError, Refused
@@ -67,8 +68,6 @@ def test_buying_at_least_the_requirement_would_trade_energy(paper):
     for place, row in block.relief.items():
         if pyo.value(model.requirement[("typical", *place)]) > 0:
             row.set_value(row.body >= row.upper)
-    from equilibrium import solve
-
     assert solve(model).certificate.ok
     assert pyo.value(block.cost) == pytest.approx(-11.684, abs=1e-9)
     assert sum(v.value for v in block.cut.values()) == pytest.approx(94)
