@@ -16,7 +16,7 @@ from equilibrium.data import Data, change
 from equilibrium.errors import DataError, Refused
 from equilibrium.run import run_case, solve_one
 from equilibrium.testing import assert_certified
-from models.local_flexibility import market, setting, structures
+from models.local_flexibility import figures, market, setting, structures, values
 
 CASES = Path(__file__).parents[2] / "data/local_flexibility"
 
@@ -287,3 +287,26 @@ def test_headroom_of_the_vehicles_plugged_in(paper):
         rows |= {f"baselines.plugged_in[S1,{a},{t}]": most / 11 for t, most in envelope.items()}
     assert cost(change(paper, rows), scenario="S1") == pytest.approx(4.34)
     assert setting.ROUNDING < 1e-12
+
+
+# ---- pictures and the comparison ----------------------------------------------------------------------------------
+
+
+def test_every_scenario_is_drawn_and_compared(tmp_path):
+    results = run_case(CASES / "paper", only=["habit", "S1", "S2", "S2, VCG"], out=tmp_path / "results")
+    drawn = sorted(path.stem for path in (tmp_path / "results/figures").glob("*.png"))
+    assert drawn == ["loads_S1", "loads_S2", "supply_S1", "supply_S2"]
+    compared = results.tables["comparison"].set_index("alternative")
+    assert compared.loc["S1", "pivotal"] == "nobody" and compared.loc["S2", "pivotal"] == "A"
+    assert compared.loc["S2", "operator cost [EUR]"] == pytest.approx(11.472)
+
+
+def test_stacks_add_up_to_net_loads(station):
+    solved = clear(station, offers="continuous")
+    for day in values.days(solved):
+        found = figures.view(solved, day, "north")
+        after = found.inflexible + sum(found.after.values()) - found.shed + found.curtailed
+        expected = [
+            solved.value("net load after", f"day={day.name};feeder=north;period={t}") for t in solved.model.period
+        ]
+        assert after == pytest.approx(expected)
