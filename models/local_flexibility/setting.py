@@ -20,6 +20,7 @@ from .congestion import FeedIn, Points
 
 WHOLE = 1e-9  # a baseline so close below a whole number of steps counts as that number (rounding of the data)
 ROUNDING = 1e-14  # a net load so close to the capacity is the capacity: neither relief is needed nor is there room
+AT_A_POINT = 1e-12  # the same above feeders, where the rounding of several adds up
 TINY = 1e-15  # kWh; a minimum bid of zero admits everything
 
 
@@ -203,7 +204,8 @@ def _points(model: pyo.ConcreteModel) -> None:
             load = sum(g * model.net[d, f, t] for f, g in weight.items())
             relieved = sum(g * model.requirement[d, f, t] for f, g in weight.items())
             model.point_load[d, c, t] = load
-            model.point_excess[d, c, t] = load - relieved - model.point_rating[here, c] * model.duration[t]
+            capable = model.point_rating[here, c] * model.duration[t]
+            model.point_excess[d, c, t] = load - relieved - (1 + AT_A_POINT) * capable
         for c in model.sensitivity:
             model.point_most[d, c, t] = _most(model, d, c, t)
 
