@@ -97,11 +97,12 @@ def sides(row: ConstraintData) -> list[tuple[str, float, float]]:
     upper."""
     if row.equality:
         return [("equal", 1.0, as_number(row.ub))]
+    low, up = row.lb, row.ub  # each is evaluated when asked for
     found = []
-    if row.has_lb():
-        found.append(("lower", 1.0, as_number(row.lb)))
-    if row.has_ub():
-        found.append(("upper", -1.0, as_number(row.ub)))
+    if low is not None:
+        found.append(("lower", 1.0, as_number(low)))
+    if up is not None:
+        found.append(("upper", -1.0, as_number(up)))
     return found
 
 

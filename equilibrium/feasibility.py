@@ -18,9 +18,10 @@ def infeasibility(player: Player) -> float:
         if variable.value is None:
             return np.inf
         value = float(variable.value)
-        for low, high in ((variable.lb, value), (value, variable.ub)):
-            if low is not None and high is not None:
-                worst = max(worst, (low - high) / max(abs(low), abs(high), 1e-300) if low > high else 0.0)
+        lower, upper = variable.bounds
+        for low, high in ((lower, value), (value, upper)):
+            if low is not None and high is not None and low > high:
+                worst = max(worst, (low - high) / max(abs(low), abs(high)))
     return max(worst, max((violation(row) for row in player.constraints), default=0.0))
 
 
@@ -28,8 +29,10 @@ def violation(row: ConstraintData) -> float:
     """How far a constraint is from holding, relative to the size of its terms; infinite where it has no value."""
     try:
         body = float(pyo.value(row.body))
-        low = row.lb - body if row.has_lb() else 0.0
-        high = body - row.ub if row.has_ub() else 0.0
+        upper = row.ub  # evaluated when asked for
+        lower = upper if row.equality else row.lb
+        low = lower - body if lower is not None else 0.0
+        high = body - upper if upper is not None else 0.0
         if not np.isfinite(body):
             return np.inf
         return max(low, high) / stated.size(row) if max(low, high) > 0 else 0.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pyomo.common.gc_manager import PauseGC
 
 from . import own, report, writing
 from .case import Alternative, Case, read_case
@@ -102,6 +103,13 @@ def solve_one(
     every: bool = False,
 ) -> Solved:
     """One alternative of a market. Raises NoEquilibrium where it is proved that there is none."""
+    with PauseGC():  # large models are millions of small objects, none of them garbage
+        return _solve_one(market, data, alternative, formulation, solver, every)
+
+
+def _solve_one(
+    market: Market, data: Data, alternative: Alternative, formulation: str | None, solver: str | None, every: bool
+) -> Solved:
     structure = market.structures[alternative.structure]
     if structure.respond is not None and solver is None and formulation in (None, own.OWN):
         return _by_itself(market, data, alternative, structure.respond, formulation == own.OWN)

@@ -13,7 +13,7 @@ import pyomo.environ as pyo
 from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 
-from . import branches, leading, multiplicity
+from . import branches, leading, multiplicity, whole
 from .branches import Branch, Candidate
 from .certificate import NONE, Answer, Certificate, certify
 from .concavity import refuse_concave
@@ -170,6 +170,8 @@ def _solve(
     began = time.perf_counter()
     game = find_game(model)
     sorting = time.perf_counter() - began
+    if whole.needed(game):
+        return _in_whole_numbers(game, formulation, solver)
     if len(game.stages) > 1:
         answer, seconds = _by_leaders(game, formulation, ties)
     elif formulation in LEADING:
@@ -199,6 +201,22 @@ def _solve(
             variable.set_value(value, skip_validation=True)
     seconds["search"] = time.perf_counter() - began
     return Solution(model, found.answer, found.certificate, seconds, found.equilibria)
+
+
+def _in_whole_numbers(game: Game, formulation: str | None, solver: str | None) -> Solution:
+    """Whole numbers first, then the rest with these held."""
+    if formulation or solver:
+        raise Refused("somebody decides whole numbers here; no formulation or solver can be asked for")
+    began = time.perf_counter()
+    choices = whole.choose(game)
+    seconds = time.perf_counter() - began
+    with whole.held(choices):
+        rest = _solve(game.model, None, None, None, OPTIMISTIC, False, False)
+        certificate = whole.certify(rest.certificate, choices)
+    reason = f"whole numbers by HiGHS, the rest because {rest.answer.reason}"
+    rest.answer.formulation, rest.answer.reason = f"whole numbers, {rest.answer.formulation}", reason
+    rest.seconds["solve"] = rest.seconds.get("solve", 0.0) + seconds
+    return Solution(game.model, rest.answer, certificate, rest.seconds)
 
 
 def _refuse_cramped(game: Game, mcp: MixedComplementarity) -> None:

@@ -125,6 +125,34 @@ def mixed_integer(
     return x, _outcome(termination, highs.modelStatusToString(verdict), began, highs)
 
 
+def bounded_mixed_integer(
+    programme: Programme, integer: np.ndarray, time_limit: float = 60.0
+) -> tuple[np.ndarray | None, float, Outcome]:
+    """(x or None, bound that no point can pass, outcome) of a linear programme solved until the two meet."""
+    began = time.perf_counter()
+    solver = highspy.Highs()
+    solver.silent()
+    solver.setOptionValue("time_limit", time_limit)
+    for name in ("mip_rel_gap", "mip_abs_gap"):
+        solver.setOptionValue(name, 0.0)
+    for name in ("mip_feasibility_tolerance", "primal_feasibility_tolerance", "dual_feasibility_tolerance"):
+        solver.setOptionValue(name, 1e-9)
+    model = _model(programme)
+    kinds = highspy.HighsVarType
+    model.lp_.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in integer]
+    solver.passModel(model)
+    solver.run()
+    verdict, solution = solver.getModelStatus(), solver.getSolution()
+    x = np.array(solution.col_value) if solution.value_valid and len(solution.col_value) == len(integer) else None
+    info = solver.getInfo()
+    bound = float(info.mip_dual_bound) if np.any(integer) else float(info.objective_function_value)
+    return (
+        x,
+        bound,
+        _outcome(_TERMINATIONS.get(verdict, Termination.FAILED), solver.modelStatusToString(verdict), began, solver),
+    )
+
+
 def _power_of_two(size: np.ndarray | float) -> np.ndarray:
     """The power of two nearest to each size (one for zero): scaling by it rounds nothing."""
     size = np.asarray(size, dtype=float)

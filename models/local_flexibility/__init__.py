@@ -57,7 +57,28 @@ FEEDERS = Table(
     "feeders",
     "feeders with their transformers, in every scenario",
     ("scenario", "feeder"),
-    {"rating": Column("kW", "rated capacity", "K", minimum=0), "source": SOURCE},
+    {
+        "rating": Column("kW", "rated capacity", "K", minimum=0),
+        "feed_in": Column("kW", "most that may be fed in; empty: no limit", "F", minimum=0, default=inf),
+        "source": SOURCE,
+    },
+)
+POINTS = Table(
+    "points",
+    "congestion points that several feeders load, in every scenario",
+    ("scenario", "point"),
+    {"rating": Column("kW", "rated capacity", minimum=0), "source": SOURCE},
+    optional=True,
+)
+SENSITIVITIES = Table(
+    "sensitivities",
+    "how much of a feeder's net load a point carries; none without a row",
+    ("point", "feeder"),
+    {
+        "sensitivity": Column("1", "load of the point per load of the feeder", "g", minimum=0, open_minimum=True),
+        "source": SOURCE,
+    },
+    optional=True,
 )
 DAYS = Table(
     "days",
@@ -93,6 +114,7 @@ FLEETS = Table(
         "vehicles": Column("1", "number of vehicles", "N", kind=int, minimum=0),
         "charger": Column("kW", "rating of one charger", "Pmax", minimum=0),
         "energy": Column("kWh", "what one vehicle needs", "E", minimum=0),
+        "lot": Column("kWh", "indivisible lot (offers=lots); 0: what one charger delivers", minimum=0, default=0.0),
         "source": SOURCE,
     },
     optional=True,
@@ -155,10 +177,10 @@ CHARGING = Table(
 SCENARIO = Column("", "which rows of the tables; the first scenario if not given", kind=str, default="")
 OFFERS = Column(
     "",
-    "whole: fleets offer multiples of offer_step; continuous: all they declared",
+    "whole: multiples of offer_step of what was declared; continuous: any part of it; lots: indivisible parts",
     kind=str,
     default="whole",
-    choices=("whole", "continuous"),
+    choices=("whole", "continuous", "lots"),
 )
 SETTLEMENT = Column(
     "",
@@ -191,7 +213,7 @@ STRUCTURES = {
     "vehicles": Structure(
         "the operator clears bids of single vehicles",
         structures.vehicles,
-        {"scenario": SCENARIO, "settlement": SETTLEMENT},
+        {"scenario": SCENARIO, "offers": replace(OFFERS, default="continuous"), "settlement": SETTLEMENT},
         needs=("vehicles", "portfolios", "charging"),
     ),
     "competitive": Structure(
@@ -205,7 +227,7 @@ STRUCTURES = {
         strategic.strategic,
         {
             "scenario": SCENARIO,
-            "offers": OFFERS,
+            "offers": replace(OFFERS, choices=("whole", "continuous")),
             "aggregator": AGGREGATOR,
             "delivery": DELIVERY,
             "penalty": PENALTY,
@@ -225,6 +247,8 @@ market = Market(
     tables=(
         PERIODS,
         FEEDERS,
+        POINTS,
+        SENSITIVITIES,
         DAYS,
         LOADS,
         AGGREGATORS,

@@ -39,7 +39,7 @@ def _cleared(model: Any, days: list[values.Day]) -> list[tuple[str, str, float, 
         for a in model.aggregator:
             paid[a] += weight * day.paid[a]
             bill[a] += weight * final[a]
-        shortage += weight * sum(day.dispatch.unserved.values()) * pyo.value(model.alternative_cost)
+        shortage += weight * day.dispatch.missing * pyo.value(model.alternative_cost)
     rows = [("operator", "payment for relief", -sum(paid.values()), "EUR")]
     rows.append(("operator", "cost of shortage", -shortage, "EUR"))
     for a in model.aggregator:

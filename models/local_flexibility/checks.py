@@ -22,6 +22,7 @@ def check(data: Any) -> list[Fault]:
         *_fleets(data),
         *_energies(data),
         *_vehicles(data),
+        *_points(data),
     ]
 
 
@@ -32,7 +33,7 @@ def _fault(table: str, message: str, column: str = "", value: str | None = None,
 def _scenarios(data: Any) -> Iterator[Fault]:
     """Every scenario has days whose probabilities sum to one, and aggregators."""
     known = scenarios(data)
-    for table in ("days", "aggregators", "fleets", "portfolios"):
+    for table in ("days", "aggregators", "fleets", "portfolios", "points"):
         for here in sorted({k[0] for k in keys(data, table)} - set(known)):
             yield _fault(table, "a scenario that feeders.csv does not have", "scenario", here, ", ".join(known))
     for here in known:
@@ -54,6 +55,18 @@ def _loads(data: Any) -> Iterator[Fault]:
             yield _fault("loads", f"no load of feeder {f} on day {d} in period {', '.join(missing)}")
     strange = sorted({t for _, _, t in known} - set(periods))
     yield from (_fault("loads", "a period that periods.csv does not have", "period", t) for t in strange)
+
+
+def _points(data: Any) -> Iterator[Fault]:
+    """Points have sensitivities, to feeders that exist."""
+    points, feeders = {c for _, c in keys(data, "points")}, {f for _, f in keys(data, "feeders")}
+    loaded = {c for c, _ in keys(data, "sensitivities")}
+    yield from (_fault("sensitivities", "no feeder loads this point", "point", c) for c in sorted(points - loaded))
+    for c, f in keys(data, "sensitivities"):
+        if c not in points:
+            yield _fault("sensitivities", "a point that points.csv does not have", "point", c)
+        if f not in feeders:
+            yield _fault("sensitivities", "a feeder that feeders.csv does not have", "feeder", f)
 
 
 def _fleets(data: Any) -> Iterator[Fault]:

@@ -11,8 +11,11 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from equilibrium.errors import Refused
+
 from . import setting
 from .clearing import clear
+from .settlement import PRICES
 
 
 def clearing(data: Any, scenario: str = "", offers: str = "whole", settlement: str = "pay_as_bid") -> pyo.ConcreteModel:
@@ -22,20 +25,33 @@ def clearing(data: Any, scenario: str = "", offers: str = "whole", settlement: s
     return _operate(model, settlement)
 
 
-def vehicles(data: Any, scenario: str = "", settlement: str = "pay_as_bid") -> pyo.ConcreteModel:
+def vehicles(
+    data: Any, scenario: str = "", offers: str = "continuous", settlement: str = "pay_as_bid"
+) -> pyo.ConcreteModel:
     """The operator clears the bids of single vehicles, each with its own charger and window."""
     model = setting.setting(data, scenario)
-    setting.vehicles(data, model)
+    setting.vehicles(data, model, offers)
     return _operate(model, settlement)
 
 
 def _operate(model: pyo.ConcreteModel, settlement: str) -> pyo.ConcreteModel:
     setting.network(model)
+    _refuse(model, settlement)
     model.settlement = settlement
     model.operator = pyo.Block(model.day)
     for d in model.day:
         clear(model.operator[d], model, model.home, setting.limits(model, d))
     return model
+
+
+def _refuse(model: pyo.ConcreteModel, settlement: str) -> None:
+    """Combinations that have no meaning, or none that is written down here."""
+    if model.lots and settlement in PRICES:
+        raise Refused(f"there are no marginal prices of indivisible lots, so settlement={settlement} has no meaning")
+    if (model.raised or model.sensitivity) and settlement in PRICES:
+        raise Refused(f"settlement={settlement} is for feeders with a rating alone, without feed-in limits and points")
+    if model.lots and (model.raised or model.sensitivity):
+        raise Refused("offers=lots is for feeders with a rating alone, without feed-in limits and points")
 
 
 def without_each(data: Any, structure: str, options: Mapping[str, Any]) -> pyo.ConcreteModel:
@@ -45,7 +61,7 @@ def without_each(data: Any, structure: str, options: Mapping[str, Any]) -> pyo.C
     """
     model = setting.setting(data, options["scenario"])
     if structure == "vehicles":
-        setting.vehicles(data, model)
+        setting.vehicles(data, model, options["offers"])
     else:
         setting.fleets(data, model, options["offers"])
     setting.network(model)

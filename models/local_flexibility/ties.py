@@ -4,13 +4,14 @@ A clearing that is not unique leaves open which of equally dear bids are taken a
 of least cost one is taken with (1) the least shortage, (2) the accepted parts of the offers as even as they can be
 (least sum of cut^2/offer), (3) payback as even as it can be in relation to headroom (least sum of add^2/headroom).
 Where no limit of a vehicle interferes that is a split in proportion to the offers. It does not depend on the order or
-the names of bids.
+the names of bids. Indivisible lots cannot be split, and with feed-in limits or congestion points above feeders no split
+is defined here: then what was found is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyomo.environ as pyo
@@ -25,22 +26,32 @@ Numbers = Mapping[Place, float]
 
 @dataclass(frozen=True)
 class Dispatch:
-    """What was cleared on one day, kWh: cut and add by (unit, period), unserved by (feeder, period)."""
+    """What was cleared on one day, kWh: cut and add by (unit, period), unserved by (feeder, period), and what of the
+    feed-in was curtailed."""
 
     cut: Numbers
     add: Numbers
     unserved: Numbers
+    curtailed: Numbers = field(default_factory=dict)
+
+    @property
+    def missing(self) -> float:
+        """What no bid relieved, kWh."""
+        return sum(self.unserved.values()) + sum(self.curtailed.values())
 
 
 def split(solved: Any) -> dict[str, Dispatch]:
     """The clearing of every day with ties split. Raises RuntimeError where the split is not certified."""
-    model, margins = solved.model, solved.solution.margins
+    model = solved.model
+    if model.lots or model.limited or model.sensitivity:  # what was found is taken
+        return {d: _found(model.operator[d]) for d in model.day}
+    margins = solved.solution.margins
     small = ZERO * max(abs(margin) for margin in margins.values())
     return {d: _split(model, model.operator[d], margins, small) for d in model.day}
 
 
 def _split(model: Any, block: Any, margins: Any, small: float) -> Dispatch:
-    here = Dispatch(_numbers(block.cut), _numbers(block.add), _numbers(block.unserved))
+    here = _found(block)
     loose = Dispatch(*(_loose(part, margins, small) for part in (block.cut, block.add, block.unserved)))
     full = {place for place, row in block.payback.items() if abs(margins.get(row, 0.0)) > small}
     stage = _Stage(model, block, full, _totals(((model.home[u], t), (u, t)) for u, t in block.add))
@@ -55,6 +66,14 @@ def _split(model: Any, block: Any, margins: Any, small: float) -> Dispatch:
     return here
 
 
+def _found(block: Any) -> Dispatch:
+    cut, give = _numbers(block.cut), block.component("give")
+    if give is not None:
+        cut = {k: q + max(0.0, float(give[k].value)) for k, q in cut.items()}
+    curtailed = {} if give is None else _numbers(block.curtailed)
+    return Dispatch(cut, _numbers(block.add), _numbers(block.unserved), curtailed)
+
+
 def _numbers(variable: Any) -> dict[Place, float]:
     return {k: max(0.0, float(v.value)) for k, v in variable.items()}
 
@@ -63,9 +82,11 @@ def _loose(variable: Any, margins: Any, small: float) -> dict[Place, float]:
     """What may differ between clearings of least cost, with its upper limit (infinite: none)."""
     found = {}
     for k, v in variable.items():
-        most = float("inf") if v.ub is None else float(v.ub)
-        if most > 0 and abs(margins.get(v, 0.0)) <= small:
-            found[k] = most
+        if abs(margins.get(v, 0.0)) <= small:
+            most = v.ub
+            most = float("inf") if most is None else float(most)
+            if most > 0:
+                found[k] = most
     return found
 
 

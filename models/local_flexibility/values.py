@@ -51,7 +51,14 @@ class Day:
 
 
 def days(solved: Any) -> list[Day]:
-    """Every day cleared, ties split, settled by the alternative's rule."""
+    """Every day cleared, ties split, settled by the alternative's rule; found once for each solution."""
+    model = solved.model
+    if getattr(model, "settled", (None, []))[0] is not solved.solution:
+        model.settled = (solved.solution, _settle(solved))
+    return list(model.settled[1])
+
+
+def _settle(solved: Any) -> list[Day]:
     model, rule = solved.model, solved.model.settlement
     alone = _without(solved) if rule == "vcg" else None
     found = []
@@ -63,7 +70,7 @@ def days(solved: Any) -> list[Day]:
         elif alone is not None:
             cost = pyo.value(model.operator[d].cost)
             rent = {a: pyo.value(alone.operator[d, a].cost) - cost for a in model.aggregator}
-            missing = {a: _sum(alone.operator[d, a].unserved) for a in model.aggregator}
+            missing = {a: _missing(alone.operator[d, a]) for a in model.aggregator}
             found.append(Day(d, dispatch, asked, {a: asked[a] + rent[a] for a in asked}, None, rent, missing))
         else:
             found.append(Day(d, dispatch, asked, asked))
@@ -79,8 +86,9 @@ def _without(solved: Any) -> Any:
     return model
 
 
-def _sum(variable: Any) -> float:
-    return sum(float(v.value) for v in variable.values())
+def _missing(block: Any) -> float:
+    parts = (block.unserved, block.component("curtailed") or {})
+    return sum(float(v.value) for part in parts for v in part.values())
 
 
 def _cleared(solved: Any) -> Iterator[Row]:
@@ -113,7 +121,7 @@ UNITS = {
 def _totals(model: Any, day: Day) -> dict[str, float]:
     price = {t: pyo.value(model.price[t]) for t in model.period}
     markup = {u: pyo.value(model.markup[model.scenario, a]) for u, a in model.owner.items()}
-    unserved = sum(day.dispatch.unserved.values())
+    unserved = day.dispatch.missing
     shortage = unserved * pyo.value(model.alternative_cost)
     wholesale = sum(price[t] * q for (_, t), q in day.dispatch.add.items())
     wholesale -= sum(price[t] * q for (_, t), q in day.dispatch.cut.items())
@@ -142,7 +150,7 @@ def _aggregators(model: Any, day: Day) -> Iterator[Row]:
         yield "mark-up profit", index, accepted[a] * pyo.value(model.markup[model.scenario, a]), "EUR"
         yield "profit", index, day.paid[a] - bill[a], "EUR"
         if day.rent:
-            needed = sum(pyo.value(row.upper) for row in model.operator[day.name].relief.values())
+            needed = sum(pyo.value(most) for (d, _, _), most in model.requirement.items() if d == day.name)
             yield "Clarke rent", index, day.rent[a], "EUR"
             yield "indispensable", index, float(day.missing[a] > ROUNDING * needed), "1"
 
@@ -158,7 +166,7 @@ def final_bills(model: Any, dispatch: Dispatch) -> dict[str, float]:
 
 
 def _network(model: Any, day: Day) -> Iterator[Row]:
-    """Net loads before and after, and in congested periods the requirement and everybody's residual supply."""
+    """Net loads before and after, and in congested periods the requirement and the residual supply of who offers."""
     moved: dict[tuple[str, str], float] = {}
     for sign, part in ((-1, day.dispatch.cut), (1, day.dispatch.add)):
         for (u, t), q in part.items():
@@ -168,22 +176,35 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
     for (u, t), most in model.offer.items():
         by = offers.setdefault((model.home[u], t), {})
         by[model.owner[u]] = by.get(model.owner[u], 0.0) + pyo.value(most)
+    after: dict[tuple[str, str], float] = {}
     for f in model.feeder:
         for t in model.period:
             index = f"day={day.name};feeder={f};period={t}"
             before = pyo.value(model.net[day.name, f, t])
-            after = before + moved.get((f, t), 0.0) - day.dispatch.unserved[f, t]
+            after[f, t] = before + moved.get((f, t), 0.0) - day.dispatch.unserved[f, t]
+            after[f, t] += day.dispatch.curtailed.get((f, t), 0.0)
             yield "net load before", index, before, "kWh"
-            yield "net load after", index, after, "kWh"
+            yield "net load after", index, after[f, t], "kWh"
+            if model.raised and pyo.value(model.raised[day.name, f, t]) > 0:
+                yield "more load required", index, pyo.value(model.raised[day.name, f, t]), "kWh"
             needed = pyo.value(model.requirement[day.name, f, t])
             if needed > 0:
                 yield "requirement", index, needed, "kWh"
                 by = offers.get((f, t), {})
-                for a in model.aggregator:
+                for a in sorted(by):
                     index = f"aggregator={a};day={day.name};feeder={f};period={t}"
                     rest = (sum(by.values()) - by.get(a, 0.0)) / needed
                     yield "residual supply index", index, rest, "1"
                     yield "pivotal", index, float(rest < 1 - ROUNDING), "1"
+    yield from _points(model, day, after)
+
+
+def _points(model: Any, day: Day, after: dict[tuple[str, str], float]) -> Iterator[Row]:
+    for c, weight in model.sensitivity.items():
+        for t in model.period:
+            index = f"day={day.name};period={t};point={c}"
+            yield "point load before", index, pyo.value(model.point_load[day.name, c, t]), "kWh"
+            yield "point load after", index, sum(pyo.value(g) * after[f, t] for f, g in weight.items()), "kWh"
 
 
 def _prices(day: Day) -> Iterator[Row]:

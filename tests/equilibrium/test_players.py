@@ -210,6 +210,48 @@ def test_whole_numbers_are_refused_not_relaxed(domain):
         solve(m)
 
 
+def lots(block, prices, sizes, need):
+    """Buy whole lots of some sizes to cover a need; what is missing costs 10."""
+    block.y = pyo.Var(range(len(sizes)), within=pyo.Binary)
+    block.u = pyo.Var(within=pyo.NonNegativeReals)
+    block.need = pyo.Constraint(expr=sum(s * block.y[k] for k, s in enumerate(sizes)) + block.u >= need)
+    paid = sum(price * size * block.y[k] for k, (price, size) in enumerate(zip(prices, sizes, strict=True)))
+    block.o = pyo.Objective(expr=paid + 10 * block.u)
+
+
+def test_players_who_do_not_influence_one_another_may_decide_whole_numbers():
+    m = pyo.ConcreteModel()
+    m.a, m.b = pyo.Block(), pyo.Block()
+    lots(m.a, (1.0, 1.05, 1.1), (3, 2, 2), 4)  # relaxed: 3 + 1/2 of 2; whole: the two lots of 2
+    lots(m.b, (1.0, 20.0), (3, 5), 4)  # the second lot costs more than going without
+    solution = solve(m)
+    assert solution.certificate.verdict == "certified"
+    assert [m.a.y[k].value for k in range(3)] == [0, 1, 1] and not m.a.y[0].fixed
+    assert [m.b.y[k].value for k in range(2)] == [1, 0] and m.b.u.value == pytest.approx(1)
+    assert pyo.value(m.a.o) == pytest.approx(4.3) and pyo.value(m.b.o) == pytest.approx(13)
+    assert all(check.proof.startswith("mixed-integer") for check in solution.certificate.checks)
+
+
+def test_whole_numbers_that_somebody_else_feels_are_refused():
+    m = pyo.ConcreteModel()
+    m.a, m.b = pyo.Block(), pyo.Block()
+    lots(m.a, (1.0,), (3,), 4)
+    m.b.x = pyo.Var(bounds=(0, 1))
+    m.b.o = pyo.Objective(expr=m.b.x - m.b.x * 2 + m.a.y[0])
+    with pytest.raises(Refused, match=r"a\.y\[0\] is somebody else's decision"):
+        solve(m)
+
+
+def test_impossible_whole_numbers_are_infeasible():
+    m = pyo.ConcreteModel()
+    m.a = pyo.Block()
+    m.a.n = pyo.Var(bounds=(0, 9), within=pyo.Integers)
+    m.a.between = pyo.Constraint(expr=(0.4, 2 * m.a.n, 0.6))
+    m.a.o = pyo.Objective(expr=m.a.n)
+    with pytest.raises(Infeasible):
+        solve(m)
+
+
 def test_a_whole_number_outside_the_players_is_refused():
     m = one()
     m.level = pyo.Var(domain=pyo.Integers)
