@@ -180,7 +180,7 @@ def _left(asker: Asker) -> dict[str, dict[tuple[str, str], float]]:
 def cap(street: Street) -> Iterator[dict[str, Any]]:
     """The largest cap on its mark-up under which the honest plan is best."""
     asker, a = street.asker, street.asker.aggregator
-    asked = float(asker.data.tables["aggregators"].at[(asker.scenario, a), "markup"])
+    asked = float(pyo.value(asker.model().asked))
     level = stops_at(over_markups(asker, 0.0, asked), street.honest)
     honest = street.clear(street.honest, level)
     note = "the honest plan is best up to this cap" if level < asked else "no cap needed"
