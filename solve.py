@@ -286,6 +286,9 @@ def changes(settings: list[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (setting.rpartition("=") for setting in settings)}
 
 
+ON_SCREEN = 40  # rows of a table that may be long
+
+
 def show(console: Any, results: Any, seconds: float, options: argparse.Namespace) -> None:
     """One comparison with verdicts, what the certificates and the validation say, where the files are."""
     from equilibrium import report
@@ -304,7 +307,10 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
             f"Theory and expected numbers: {inside} of {total} within tolerance; largest difference {worst:.1e}."
         )
     if "equilibria" in results.tables:
-        print_table(console, results.tables["equilibria"], "Several equilibria (values elsewhere: number 1)")
+        table = results.tables["equilibria"]
+        print_table(console, table.head(ON_SCREEN), "Several equilibria (values elsewhere: number 1)")
+        if len(table) > ON_SCREEN:
+            console.print(f"and {len(table) - ON_SCREEN} more rows in equilibria.csv")
     for one in results.solved:
         for warning in one.solution.certificate.warnings:
             console.print(f"[yellow]{one.alternative.name}: {warning}[/yellow]")
@@ -329,6 +335,7 @@ def show_timing(console: Any, results: Any, total: float) -> None:
 def print_table(console: Any, table: Any, title: str | None = None) -> None:
     """A DataFrame as a table for reading."""
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Table
 
     from equilibrium import report
@@ -336,9 +343,9 @@ def print_table(console: Any, table: Any, title: str | None = None) -> None:
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in table.dtypes.items():
         justify = "right" if kind.kind in "fi" else "left"
-        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
+        shown.add_column(escape(str(name)), justify=justify, no_wrap=name == "alternative", overflow="fold")
     for row in report.readable(table).itertuples(index=False):
-        shown.add_row(*row)
+        shown.add_row(*map(escape, row))  # [kWh] is a unit, no style
     console.print(shown)
 
 

@@ -15,14 +15,17 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import multiplicity
+from . import curvature, curved_curvature, multiplicity
+from . import curved as nonlinear
 from .certificate import CERTIFIED, RULE, UNCERTIFIED, Answer, certify
-from .curvature import curvatures, monotone
+from .curvature import Curvature
+from .curved import Curved
 from .data import trace
 from .errors import Infeasible, Refused, SolverMissing
+from .grouping import derive_all
 from .mcp import MixedComplementarity
 from .measures import Measures, measure
-from .parametric import Parametric, Values, derive_all, held
+from .parametric import Parametric, Values, held
 from .players import find_game
 from .scenarios import NotVectorised, Scenarios, Tape
 from .solution import derive, solve
@@ -119,10 +122,10 @@ def solve_many(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> Batch:
     values that are not numbers, one per scenario.
     """
     params, count = _params(model, cells)
-    answers = _Answers(model, params, count)
+    answers = Answers(model, params, count)
     groups, alone = derive_all(model, params)
     for group in groups:
-        alone.update(_together(group, params, answers))
+        alone.update(together(group, params, answers))
     for scenario in sorted(alone):
         _alone(model, params, scenario, alone[scenario], answers)
     return answers.batch()
@@ -152,7 +155,7 @@ def _params(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> tuple[list[tu
     return found, counts.pop()
 
 
-class _Answers:
+class Answers:
     """What is known so far, scenario by scenario."""
 
     def __init__(self, model: pyo.ConcreteModel, params: Values, count: int) -> None:
@@ -169,18 +172,26 @@ class _Answers:
         self.row = {id(v): k for k, v in enumerate(self.variables)}
         self.values = np.full((len(self.variables), count), np.nan)
         self.examined = 0
+        self.last: tuple[Parametric | Curved, Found, np.ndarray] | None = (
+            None  # solved together, and which of it passed
+        )
 
     def tell(self, scenarios: Any, **what: Any) -> None:
+        """Fill in columns of the table."""
         for name, value in what.items():
             self.told[name][scenarios] = value
 
-    def take(self, mcp: MixedComplementarity, z: np.ndarray, scenarios: np.ndarray) -> None:
-        """z (columns, scenarios)."""
-        columns = [k for k, component in enumerate(mcp.components) if not isinstance(component, tuple)]
-        rows = [self.row[id(mcp.components[k])] for k in columns]
-        self.values[np.ix_(np.array(rows, dtype=int), scenarios)] = z[columns]
+    def take(self, group: Parametric | Curved, found: Found, good: np.ndarray) -> None:
+        """The answers of a group's scenarios ``good``."""
+        self.last = (group, found, good)
+        columns = [k for k, component in enumerate(group.mcp.components) if not isinstance(component, tuple)]
+        rows = [self.row[id(group.mcp.components[k])] for k in columns]
+        self.values[np.ix_(np.array(rows, dtype=int), group.which[good])] = found.z[
+            np.ix_(np.array(columns, dtype=int), good)
+        ]
 
     def batch(self) -> Batch:
+        """What was found."""
         table = pd.DataFrame(self.told)
         table.index.name = "scenario"
         return Batch(self.model, table, self.params, self.variables, self.values, self.examined)
@@ -189,39 +200,66 @@ class _Answers:
 # ---- together -------------------------------------------------------------------------------------------------------
 
 
-def _together(group: Parametric, params: Values, answers: _Answers) -> dict[int, str]:
+@dataclass
+class Found:
+    """Answers of a group: z (columns, scenarios) of ``problems`` (the tangents there, of what is curved), how each was
+    reached, the curvature of every player's payoff, for which decisions are shown unique."""
+
+    problems: batched.Problems
+    z: np.ndarray
+    how: np.ndarray
+    curved: list[Curvature]
+    unique: np.ndarray
+
+
+def together(group: Parametric | Curved, params: Values, answers: Answers) -> dict[int, str]:
     """Solve and certify the scenarios of a group; which are left, and why."""
     if group.count < FEW:
         return dict.fromkeys(group.which.tolist(), "hardly any other scenario has conditions of this shape")
-    smooth, unique = monotone(group)
+    found = _curved(group) if isinstance(group, Curved) else _affine(group)
+    if isinstance(found, str):
+        return dict.fromkeys(group.which.tolist(), found)
+    measures = _measured(found.problems, found.z, found.curved)
+    good = np.flatnonzero(measures.passed)
+    problem = _examined(group, params, found.z, measures, good, answers)
+    if problem:
+        return dict.fromkeys(group.which.tolist(), problem)
+    which = group.which[good]
+    answers.take(group, found, good)
+    answers.tell(
+        which,
+        verdict=CERTIFIED if group.game.players or group.game.pairs else RULE,
+        route=TOGETHER,
+        reason=found.how[good],
+        residual=measures.residual[good],
+        regret=measures.regret[good],
+        distance=measures.distance[good],
+        unique=np.where(found.unique[good], "unique", NOT_PROVED),
+    )
+    bad = np.flatnonzero(~measures.passed)
+    return {int(group.which[k]): _fails(measures, int(k)) for k in bad}
+
+
+def _affine(group: Parametric) -> Found | str:
+    smooth, unique = curvature.monotone(group)
     if not smooth.all() and multiplicity.small(group.mcp):
-        return dict.fromkeys(group.which.tolist(), "not shown monotone, so other equilibria are looked for")
+        return "not shown monotone, so other equilibria are looked for"
     problems = _problems(group)
     start = batched.solve(problems.of(np.array([0])), group.mcp.interior())[0][:, 0]
     if not np.isfinite(start).all():
         start = group.mcp.interior()
     z, _, how = batched.solve(problems, start)
-    curved = curvatures(group)
-    found = _measured(problems, z, curved)
-    good = np.flatnonzero(found.passed)
-    problem = _examined(group, params, z, found, good, answers)
-    if problem:
-        return dict.fromkeys(group.which.tolist(), problem)
-    which = group.which[good]
-    answers.take(group.mcp, z[:, good], which)
-    one = np.broadcast_to(unique, group.count)
-    answers.tell(
-        which,
-        verdict=CERTIFIED if group.game.players or group.game.pairs else RULE,
-        route=TOGETHER,
-        reason=np.where(how[good] == batched.START, "Newton on the active set", "interior point and active set"),
-        residual=found.residual[good],
-        regret=found.regret[good],
-        distance=found.distance[good],
-        unique=np.where(one[good], "unique", NOT_PROVED),
-    )
-    bad = np.flatnonzero(~found.passed)
-    return {int(group.which[k]): _fails(found, int(k)) for k in bad}
+    words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
+    return Found(problems, z, words, curvature.curvatures(group), np.broadcast_to(unique, group.count))
+
+
+def _curved(group: Curved) -> Found:
+    z, _, problems = nonlinear.solve(group)
+    words = np.full(group.count, "Newton", dtype=object)
+    with np.errstate(all="ignore"):
+        curved = curved_curvature.curvatures(group, problems, z)
+        unique = curved_curvature.strictly_monotone(group, problems, z)
+    return Found(problems, z, words, curved, unique)
 
 
 def _problems(group: Parametric) -> batched.Problems:
@@ -251,7 +289,7 @@ def _fails(found: Measures, k: int) -> str:
 
 
 def _examined(
-    group: Parametric, params: Values, z: np.ndarray, found: Measures, good: np.ndarray, answers: _Answers
+    group: Parametric | Curved, params: Values, z: np.ndarray, found: Measures, good: np.ndarray, answers: Answers
 ) -> str | None:
     """Derive and certify some scenarios singly. Why the group is not to be trusted, or None."""
     if not good.size:
@@ -262,7 +300,7 @@ def _examined(
         with _plain(answers, params, int(group.which[k])):
             game = find_game(answers.model)
             mcp = derive(game)
-            if not _same(mcp, group.at(k)):
+            if isinstance(group, Parametric) and not _same(mcp, group.at(k)):
                 return "conditions derived together and singly differ"
             for component, value in zip(mcp.components, z[:, k], strict=True):
                 if not isinstance(component, tuple):
@@ -288,7 +326,7 @@ def _same(first: MixedComplementarity, second: MixedComplementarity) -> bool:
 class _plain:
     """The Params at one scenario's values; Vars and Params are put back afterwards."""
 
-    def __init__(self, answers: _Answers, params: Values, scenario: int) -> None:
+    def __init__(self, answers: Answers, params: Values, scenario: int) -> None:
         self.variables = answers.variables
         self.held = held(params, np.array([scenario]), Tape.of(1))
 
@@ -305,7 +343,7 @@ class _plain:
 # ---- alone ----------------------------------------------------------------------------------------------------------
 
 
-def _alone(model: pyo.ConcreteModel, params: Values, scenario: int, reason: str, answers: _Answers) -> None:
+def _alone(model: pyo.ConcreteModel, params: Values, scenario: int, reason: str, answers: Answers) -> None:
     with _plain(answers, params, scenario):
         try:
             solution = solve(model)

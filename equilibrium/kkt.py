@@ -11,6 +11,7 @@ of its row.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyomo.environ as pyo
 import scipy.sparse as sp
 from pyomo.common.collections import ComponentSet
 from pyomo.core.base.var import VarData
+from pyomo.core.expr.calculus.diff_with_pyomo import DifferentiationException
 from pyomo.core.expr.visitor import identify_variables
 
 from .conditions import Layout, NotAffine, Reader, lay_out, sides, starting_point
@@ -28,6 +30,7 @@ from .hierarchy import split
 from .matching import match, orientation
 from .mcp import DENSE, OUTSIDE, SHARED, Matrix, MixedComplementarity
 from .players import Game, Player, find_game
+from .scenarios import as_number
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def nonlinear(game: Game, x: np.ndarray | None = None) -> MixedComplementarity:
     return _oriented(game, found.layout, mcp)
 
 
-def symbolic(game: Game) -> Symbolic:
+def symbolic(game: Game, reader: Callable[[], Reader] = Reader) -> Symbolic:
     """The joint conditions of ``game`` on a clone of its model, decisions of earlier movers as free symbols. Raises
     Refused and SolverMissing."""
     if not have_nonlinear():
@@ -68,7 +71,7 @@ def symbolic(game: Game) -> Symbolic:
             "'make setup' with a "
             "C++ compiler, or 'conda env create -f environment.yml' ('python solve.py --doctor' lists what is missing)"
         )
-    layout = lay_out(game, _linear_rows(game))
+    layout = lay_out(game, _linear_rows(game, reader))
     copy = game.model.clone()
     twin = find_game(copy)
     leaders: tuple[Player, ...] = ()
@@ -113,8 +116,8 @@ def _inside(mcp: MixedComplementarity) -> np.ndarray:
     )
 
 
-def _linear_rows(game: Game) -> dict[int, Any]:
-    reader, found = Reader(), {}
+def _linear_rows(game: Game, make: Callable[[], Reader]) -> dict[int, Any]:
+    reader, found = make(), {}
     for player in game.players:
         for row in player.constraints:
             try:
@@ -187,6 +190,10 @@ def _transform(
     kkt = pyo.TransformationFactory("core.kkt")
     try:
         kkt.apply_to(other.block, parameterize_wrt=used)
+    except DifferentiationException as error:
+        raise Refused(
+            f"the payoff or a limit of {other.name} has a term without a known derivative: {error}"
+        ) from error
     finally:
         logger.setLevel(level)
     for block in nested:
@@ -254,14 +261,25 @@ def _matching(game: Game, free: list[VarData]) -> dict[int, int]:
 
 
 def _oriented(game: Game, layout: Layout, mcp: MixedComplementarity) -> MixedComplementarity:
-    """Equality rows and free Vars matched again by the derivatives at the start, each row with the sign that makes it
-    skew."""
+    """The problem with its equality rows in the order and with the signs of ``orient``."""
+    assert mcp.start is not None and mcp.function is not None and mcp.derivative is not None
+    source, sign = orient(game, layout, sp.coo_array(mcp.jacobian(mcp.start)))
+    function, derivative = mcp.function, mcp.derivative
+    if (source != np.arange(mcp.size)).any() or (sign != 1).any():
+        mcp.function = lambda z: sign * function(z)[source]
+        mcp.derivative = lambda z: rescaled(derivative(z)[source], sign)
+    return mcp
+
+
+def orient(game: Game, layout: Layout, jacobian: sp.coo_array) -> tuple[np.ndarray, np.ndarray]:
+    """(which row stands where, its sign): equality rows and free Vars matched again by the derivatives at some point,
+    each row with the sign that makes it skew."""
+    size = len(layout.names)
+    source, sign = np.arange(size), np.ones(size)
     paired = {id(pair.variable) for pair in game.pairs}
     free = [layout.column[id(v)] for v in game.variables if id(v) not in paired]
-    assert mcp.start is not None and mcp.function is not None and mcp.derivative is not None
-    jacobian = sp.coo_array(mcp.jacobian(mcp.start))
     if not free or not np.isfinite(jacobian.data).all():
-        return mcp
+        return source, sign
     position = {c: k for k, c in enumerate(free)}
     terms: list[dict[int, float]] = [{} for _ in free]
     entered: list[dict[int, float]] = [{} for _ in free]
@@ -274,15 +292,11 @@ def _oriented(game: Game, layout: Layout, mcp: MixedComplementarity) -> MixedCom
     try:
         chosen = match(names, terms, names, entered, free, [True] * len(free))
     except Refused:  # a derivative vanishes at the start: keep the match by what stands in the rows
-        return mcp
-    source, sign = np.arange(mcp.size), np.ones(mcp.size)
+        return source, sign
     for k, v in chosen.items():
         source[free[v]] = free[k]
         sign[free[v]] = orientation(terms[k], entered[v], free[v])
-    function, derivative = mcp.function, mcp.derivative
-    mcp.function = lambda z: sign * function(z)[source]
-    mcp.derivative = lambda z: rescaled(derivative(z)[source], sign)
-    return mcp
+    return source, sign
 
 
 def rescaled(matrix: Matrix, factor: np.ndarray) -> Matrix:
@@ -306,7 +320,7 @@ def _outside(game: Game, twin: Game, layout: Layout, expressions: list[Any], var
     free = [v for v in game.variables if id(v) not in paired]
     for k, v in _matching(game, free).items():
         row = game.equations[k]
-        limit = float(row.ub)
+        limit = as_number(row.ub)
         expressions[layout.column[id(free[v])]] = twin.equations[k].body - limit
 
 

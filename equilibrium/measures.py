@@ -5,7 +5,9 @@ A convex player that faces F (its stationarity rows, multipliers put in) at x ca
     sum_j [ F_j^+ (x_j - l_j) + F_j^- (u_j - x_j) ] + sum_k m_k g_k        (over its decisions j, its limits k)
 
 because its payoff lies above its tangent (weak duality). Where its payoff is strictly curved, the same sum bounds how
-far its best response is away. Both bounds are compared with the tolerances of a single certificate.
+far its best response is away; there a limit that is met up to the rounding of its own terms counts as met, so that the
+distance is that to the best response under limits which differ by no more than that. Both bounds are compared with the
+tolerances of a single certificate.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from .curvature import Curvature, sums
 from .mcp import DECISION, MULTIPLIER, MixedComplementarity
 from .solvers.batched import Problems
 from .tolerances import DISTANCE, REGRET, RESIDUAL
+
+ROUNDING = 16 * np.finfo(float).eps
+"""Relative to the largest term of a limit: within this it is met."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ def measure(problems: Problems, z: np.ndarray, curved: list[Curvature], chosen: 
     bill = add @ (row * floor)
     regret = np.max((add @ slack) / np.maximum(bill, 1e-300), axis=0)
     distance = np.full(count, np.nan)
-    wrong, limits = _wrong(mcp, problems, z, value), add @ np.where(mcp.kind[:, None] == MULTIPLIER, slack, 0.0)
+    missed = (mcp.kind[:, None] == MULTIPLIER) & (np.abs(value) > ROUNDING * row)
+    wrong, limits = _wrong(mcp, problems, z, value), add @ np.where(missed, slack, 0.0)
     for i, one in enumerate(curved):
         convex &= _at(one.convex, chosen)
         mine = np.flatnonzero((mcp.player == i) & (mcp.kind == DECISION))

@@ -16,17 +16,13 @@ import numpy as np
 import scipy.sparse as sp
 from pyomo.repn.quadratic import QuadraticRepn, QuadraticRepnVisitor
 
-from .conditions import Entries, Layout, NotAffine, Reader, collect, starting_point
-from .errors import Infeasible, Refused
+from .conditions import Entries, Layout, Reader, collect, starting_point
 from .mcp import MixedComplementarity
 from .players import Game, find_game, finite_numbers
 from .scenarios import NotVectorised, Scenarios, Tape
 
 Values: TypeAlias = Sequence[tuple[Any, np.ndarray]]
 """Mutable Params (members, not indexed ones), each with its values (scenarios,)."""
-
-GROUPS = 6
-"""How many shapes are derived for many scenarios at once; scenarios of further shapes are treated one by one."""
 
 
 @dataclass
@@ -102,7 +98,7 @@ class Parametric:
     def of(self, chosen: np.ndarray) -> Parametric:
         """The same for some scenarios (by their positions here)."""
         absorbed = [
-            (row, column, _some(coefficient, chosen), side, _some(bound, chosen))
+            (row, column, some(coefficient, chosen), side, some(bound, chosen))
             for row, column, coefficient, side, bound in self.absorbed
         ]
         stacks = {name: getattr(self, name).of(chosen) for name in ("matrix", "vector", "lower", "upper")}
@@ -113,55 +109,28 @@ def _of(value: Any, scenario: int) -> float:
     return float(value.values[scenario]) if isinstance(value, Scenarios) else float(value)
 
 
-def _some(value: Any, chosen: np.ndarray) -> Any:
+def some(value: Any, chosen: np.ndarray) -> Any:
+    """A number, or of one per scenario those chosen."""
     return Scenarios(value.values[chosen], value.tape) if isinstance(value, Scenarios) else value
 
 
 # ---- the derivation -------------------------------------------------------------------------------------------------
 
 
-def derive_all(model: Any, params: Values) -> tuple[list[Parametric], dict[int, str]]:
-    """(groups of scenarios with one shape each, {scenario: why it has to be treated alone}).
+def derive_affine(model: Any, params: Values, which: np.ndarray) -> tuple[Parametric, np.ndarray]:
+    """(the conditions of the scenarios that have the shape of most, which of them have not). Raises NotAffine where
+    they are nonlinear, NotVectorised where a step needs a plain number, Refused and Infeasible as a single derivation.
 
     The Params keep the values they have.
     """
-    found: list[Parametric] = []
-    alone: dict[int, str] = {}
-    left = np.arange(len(params[0][1]))
-    sound = np.all([np.isfinite(values) for _, values in params], axis=0)
-    alone.update(dict.fromkeys(left[~sound].tolist(), "a number is not finite"))
-    left = left[sound]
-    reason = f"the shape of its conditions is none of the {GROUPS} that were met first"
-    for _ in range(GROUPS):
-        if not left.size:
-            break
-        try:
-            group, astray = _derive(model, params, left)
-        except (NotAffine, NotVectorised, Refused, Infeasible, ZeroDivisionError) as error:
-            reason = _why(error)
-            break
-        found.append(group)
-        left = left[astray]
-    alone.update(dict.fromkeys(left.tolist(), reason))
-    return found, alone
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, NotAffine):
-        return f"the conditions are not affine: {error}"
-    return str(error)
-
-
-def _derive(model: Any, params: Values, which: np.ndarray) -> tuple[Parametric, np.ndarray]:
-    """(the scenarios that have the shape of most, which of them have not)."""
     tape = Tape.of(len(which))
     with held(params, which, tape), finite_numbers():
         game = find_game(model)
-        layout, entries = collect(game, _VectorReader(tape))
+        layout, entries = collect(game, VectorReader(tape))
         if len(game.stages) > 1:
             raise NotVectorised("some players move first")
         group = _assembled(game, layout, entries, which)
-    tape.astray |= _unusual(group)
+    tape.astray |= unusual((group.matrix, group.vector), (group.lower, group.upper), group.count)
     return group.of(np.flatnonzero(~tape.astray)), tape.astray
 
 
@@ -196,7 +165,7 @@ class _VectorVisitor(QuadraticRepnVisitor):
     Result = _Flagged
 
 
-class _VectorReader(Reader):
+class VectorReader(Reader):
     """A Reader that tells the scenarios when an expression is read."""
 
     def __init__(self, tape: Tape) -> None:
@@ -204,6 +173,7 @@ class _VectorReader(Reader):
         self.tape = tape
 
     def read(self, expression: Any, what: str) -> QuadraticRepn:
+        """Coefficients of an expression, some of them one number per scenario."""
         with self.tape.expressions():
             return super().read(expression, what)
 
@@ -212,9 +182,9 @@ def _assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) 
     n, count = len(layout.names), len(which)
     rows, columns, values = entries.arrays()
     places, position = np.unique(rows * n + columns, return_inverse=True)
-    matrix = _stacked(len(places), zip(position.tolist(), values, strict=True), count)
-    vector = _stacked(n, entries.constant.items(), count)
-    lower, upper = (_stacked(n, enumerate(limits), count) for limits in (layout.lower, layout.upper))
+    matrix = stacked(len(places), zip(position.tolist(), values, strict=True), count)
+    vector = stacked(n, entries.constant.items(), count)
+    lower, upper = (stacked(n, enumerate(limits), count) for limits in (layout.lower, layout.upper))
     indptr = np.searchsorted(places // n, np.arange(n + 1)) if n else np.zeros(1, dtype=int)
     pattern = sp.csr_array((matrix.one(0), places % n, indptr), shape=(n, n))
     first = MixedComplementarity(
@@ -231,7 +201,7 @@ def _assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) 
     return Parametric(game, first, matrix, vector, lower, upper, which, layout.absorbed)
 
 
-def _stacked(size: int, terms: Any, count: int) -> Stacked:
+def stacked(size: int, terms: Any, count: int) -> Stacked:
     """The sums of (position, number) by position."""
     base = np.zeros(size)
     varying: dict[int, np.ndarray] = {}
@@ -245,13 +215,13 @@ def _stacked(size: int, terms: Any, count: int) -> Stacked:
     return Stacked(base, at, values)
 
 
-def _unusual(group: Parametric) -> np.ndarray:
-    """Scenarios with a number that is not finite, or with limits where the first one has none."""
-    found = np.zeros(group.count, dtype=bool)
-    for stack in (group.matrix, group.vector):
+def unusual(numbers: Sequence[Stacked], limits: Sequence[Stacked], count: int) -> np.ndarray:
+    """Scenarios with a number that is not finite, or with limits where most have none."""
+    found = np.zeros(count, dtype=bool)
+    for stack in numbers:
         found |= ~np.isfinite(stack.values).all(axis=0) | ~np.isfinite(stack.base).all()
-    for stack in (group.lower, group.upper):
+    for stack in limits:
         usual = np.isfinite(stack.values)
-        most = usual.sum(axis=1, keepdims=True) * 2 >= max(group.count, 1)
+        most = usual.sum(axis=1, keepdims=True) * 2 >= max(count, 1)
         found |= (usual != most).any(axis=0) | np.isnan(stack.values).any(axis=0)
     return found

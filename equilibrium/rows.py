@@ -19,10 +19,15 @@ from .certificate import CYCLING, NONE, UNCERTIFIED
 from .data import Data, address, change
 from .design import Design
 from .errors import DataError, Infeasible, NoEquilibrium, Refused, SolverMissing
+from .rows_together import values_together
 from .run import solve_one
+from .scenarios import Scenarios
 
 TOLD = ("verdict", "decisions", "route", "reason")
 """Columns that say what an answer is worth, before the inputs and the reported quantities."""
+
+TOGETHER = 4
+"""So many scenarios at least are solved together."""
 
 ANSWERED = ("certified", "certified, local", "rule", "several", NONE)
 FAILED = (UNCERTIFIED, CYCLING, "error")
@@ -39,17 +44,63 @@ class Rows:
 
 
 def solve_rows(case: Case, design: Design, scenarios: range) -> Rows:
-    """Every alternative in some scenarios of a design."""
-    records, seconds = [], []
+    """Every alternative in some scenarios of a design: together where that can be done, else one by one."""
     units: dict[str, str] = {}
-    for k in scenarios:
-        for alternative in chosen(case, design):
+    records: dict[tuple[int, int], dict[str, Any]] = {}
+    seconds: dict[tuple[int, int], float] = {}
+    for place, alternative in enumerate(chosen(case, design)):
+        for group, named in _groups(design, alternative, scenarios):
             began = time.perf_counter()
-            record, of = solve_row(case, design, k, alternative)
+            found, of = rows_together(case, design, named, alternative.name, group)
             units |= of
-            records.append(record)
-            seconds.append(time.perf_counter() - began)
-    return Rows(as_table(design, records), units, np.array(seconds))
+            each = (time.perf_counter() - began) / len(group)
+            for k in group:
+                began = time.perf_counter()
+                if k not in found:
+                    found[k], of = solve_row(case, design, k, alternative)
+                    units |= of
+                records[k, place] = found[k]
+                seconds[k, place] = each + time.perf_counter() - began
+    order = sorted(records)
+    return Rows(as_table(design, [records[at] for at in order]), units, np.array([seconds[at] for at in order]))
+
+
+def _groups(design: Design, alternative: Alternative, scenarios: range) -> list[tuple[list[int], Alternative]]:
+    """Scenarios with the same options, and the alternative with these."""
+    found: dict[tuple[tuple[str, Any], ...], list[int]] = {}
+    for k in scenarios:
+        options = tuple(_options(design, k, alternative).items())
+        found.setdefault(options, []).append(k)
+    return [(ks, replace(alternative, options=dict(options))) for options, ks in found.items()]
+
+
+def rows_together(
+    case: Case, design: Design, alternative: Alternative, name: str, scenarios: Sequence[int]
+) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
+    """(rows by scenario, units) of those scenarios that were solved and certified together."""
+    if len(scenarios) < TOGETHER:
+        return {}, {}
+    found = values_together(case, design, alternative, scenarios)
+    if found is None:
+        return {}, {}
+    values, held, good = found
+    columns, units = {}, {}
+    told = (values[column].tolist() for column in ("quantity", "index", "value", "unit"))
+    for quantity, index, value, unit in zip(*told, strict=True):
+        column = column_name(quantity, index)
+        if wanted(design, quantity, column):
+            units[column] = unit
+            numbers = value.values if isinstance(value, Scenarios) else np.full(len(scenarios), float(value))
+            columns[column] = numbers.tolist()
+            good &= np.isfinite(numbers)
+    rows = {}
+    for at in np.flatnonzero(good).tolist():
+        k = scenarios[at]
+        record: dict[str, Any] = {"scenario": design.label(k), "alternative": name}
+        told_here = {"verdict": held.verdict, "decisions": held.unique[at], "route": "together", "reason": ""}
+        record |= told_here | inputs(case, design, k, alternative)
+        rows[k] = record | {column: numbers[at] for column, numbers in columns.items()}
+    return rows, units
 
 
 def chosen(case: Case, design: Design) -> list[Alternative]:
@@ -90,17 +141,22 @@ def number(data: Data, cell: str) -> float:
 
 def posed(case: Case, design: Design, k: int, alternative: Alternative) -> tuple[Data, Alternative]:
     """The data and the alternative of scenario k. Raises DataError where the market does not accept the data."""
-    changes: dict[str, Any] = {}
+    changes = {
+        cell.name: format(value, ".17g")
+        for cell, value in zip(design.cells, design.values[k].tolist(), strict=True)
+        if not cell.option and not np.isnan(value)
+    }
+    data = change(case.data, changes) if changes else case.data
+    return data, replace(alternative, options=_options(design, k, alternative))
+
+
+def _options(design: Design, k: int, alternative: Alternative) -> dict[str, Any]:
+    """The alternative's options in scenario k."""
     options = dict(alternative.options)
     for cell, value in zip(design.cells, design.values[k].tolist(), strict=True):
-        if np.isnan(value):
-            continue
-        if not cell.option:
-            changes[cell.name] = format(value, ".17g")
-        elif cell.option in options:
+        if cell.option in options and not np.isnan(value):
             options[cell.option] = cell.column.kind(value)
-    data = change(case.data, changes) if changes else case.data
-    return data, replace(alternative, options=options)
+    return options
 
 
 def solve_row(case: Case, design: Design, k: int, alternative: Alternative) -> tuple[dict[str, Any], dict[str, str]]:
@@ -131,9 +187,14 @@ def solve_row(case: Case, design: Design, k: int, alternative: Alternative) -> t
     told = (solved.values[name].tolist() for name in ("quantity", "index", "value", "unit"))
     for quantity, index, value, unit in zip(*told, strict=True):
         name = column_name(quantity, index)
-        if not design.report or quantity in design.report or name in design.report:
+        if wanted(design, quantity, name):
             record[name], units[name] = float(value), unit
     return record, units
+
+
+def wanted(design: Design, quantity: str, column: str) -> bool:
+    """Whether a quantity is asked for, by its name or by that of its column."""
+    return not design.report or quantity in design.report or column in design.report
 
 
 def column_name(quantity: str, index: str) -> str:

@@ -9,8 +9,9 @@ theirs. So what comes out is right for every scenario that is not astray, whatev
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,24 @@ import numpy as np
 from pyomo.common.numeric_types import RegisterNumericType
 
 Element = Callable[[Any, Any], Any]
+
+
+_tape: ContextVar[Tape | None] = ContextVar("tape", default=None)
+
+
+@contextmanager
+def active(tape: Tape) -> Iterator[None]:
+    """While a market's code runs on numbers of this tape; ``solve`` then solves all scenarios of a model."""
+    token = _tape.set(tape)
+    try:
+        yield
+    finally:
+        _tape.reset(token)
+
+
+def current() -> Tape | None:
+    """The tape on which code runs now, or None: plain numbers."""
+    return _tape.get()
 
 
 class NotVectorised(TypeError):
@@ -154,6 +173,9 @@ class Scenarios:
         raise NotVectorised("one number is asked for where there is one per scenario")
 
     __int__ = __float__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Scenarios:
+        return self  # a clone of a model is in the same scenarios
 
     def __repr__(self) -> str:
         return f"Scenarios({self.values!r})"

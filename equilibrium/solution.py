@@ -13,7 +13,7 @@ import pyomo.environ as pyo
 from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 
-from . import branches, leading, multiplicity, whole
+from . import branches, leading, multiplicity, scenarios, whole
 from .branches import Branch, Candidate
 from .certificate import NONE, Answer, Certificate, certify
 from .concavity import refuse_concave
@@ -154,6 +154,12 @@ def solve(
     (the model cannot be treated as stated), Infeasible, SolverMissing, DataError (no such route).
     """
     check_route(formulation, solver)
+    tape = scenarios.current()
+    if tape is not None:  # a market's code runs on numbers of many scenarios
+        from .held import params_of, solve_held
+
+        if params_of(model):
+            return solve_held(model, tape)  # type: ignore[return-value]
     with PauseGC():  # large expressions are millions of small objects, none of them garbage
         return _solve(model, formulation, solver, branches_of, ties, every, near)
 

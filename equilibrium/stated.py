@@ -58,6 +58,9 @@ def gradient(expression: Any, variables: list) -> list[float]:
     """Derivatives of an expression at the Vars' present values, by Pyomo."""
     if not variables:
         return []
+    slopes: dict[int, float] = {}
+    if _linear(expression, 1.0, slopes):
+        return [slopes.get(id(v), 0.0) for v in variables]
     return [float(slope) for slope in differentiate(expression, wrt_list=variables, mode=Modes.reverse_numeric)]
 
 

@@ -30,6 +30,10 @@ CSV_ROWS = 100_000
 """Up to so many rows are also written as rows.csv, for those who open it in a spreadsheet."""
 
 
+PART_SIZES = ((10, 100), (50, 1_000), (250, 5_000), (2_000, float("inf")))
+"""Scenarios in a part, for studies of up to so many scenarios. What is solved together is solved within a part."""
+
+
 @dataclass(frozen=True)
 class Swept:
     """What a parameter study gave: where it lies, the summary, how many rows, the command's exit code."""
@@ -87,7 +91,7 @@ def run_sweep(
 
 def part_size(scenarios: int) -> int:
     """How many scenarios make a part: few where each may take long, more where only a batch can be meant."""
-    return 10 if scenarios <= 1_000 else 250 if scenarios <= 100_000 else 2_000
+    return next(size for size, most in PART_SIZES if scenarios <= most)
 
 
 def exit_code(summary: pd.DataFrame) -> int:

@@ -9,7 +9,7 @@ the problem and a column per scenario; scenarios that have settled drop out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -97,14 +97,17 @@ def _size(values: np.ndarray) -> float:
 
 @dataclass
 class Problems:
-    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios)."""
+    """Some scenarios, in their own units: data (entries of M, scenarios or 1), q, lower, upper (n, scenarios).
+
+    tangent: M z + q is the tangent of something curved, so that q is no term of it.
+    """
 
     shape: Shape
     data: np.ndarray
     q: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    _table: sp.csr_array | None = field(default=None, repr=False)
+    tangent: bool = False
 
     @property
     def count(self) -> int:
@@ -143,7 +146,7 @@ class Problems:
         starts = np.flatnonzero(np.diff(family[order], prepend=-1))
         largest = np.maximum.reduceat(np.abs(z)[order], starts, axis=0) if len(order) else np.abs(z)
         column = largest[family]
-        row = self.times(z, size=True) + np.abs(value) + np.abs(self.q)
+        row = self.times(z, size=True) + np.abs(value) + (0.0 if self.tangent else np.abs(self.q))
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
@@ -183,13 +186,14 @@ def solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray
     with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
         for first in range(0, count, width):
             part = np.arange(first, min(first + width, count))
-            z[:, part], error[part], how[part] = _solve(problems.of(part), start)
+            some = problems.of(part)
+            z[:, part], error[part], how[part] = solve_from(some, np.repeat(start[:, None], some.count, axis=1))
     return z, error, how
 
 
-def _solve(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y = np.repeat((start / problems.shape.column)[:, None], problems.count, axis=1)
-    z, error = newton(problems, y, None)
+def solve_from(problems: Problems, start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As ``solve``, every scenario from its own point, start (n, scenarios)."""
+    z, error = newton(problems, start / problems.shape.column[:, None], None)
     how = np.where(error <= 100 * SETTLED, START, 0)
     left = np.flatnonzero(how == 0)
     if left.size:
@@ -223,7 +227,7 @@ def newton(
     slack: what stands for F in the first guess of who is at a bound (multipliers of an interior point); F itself if not
     given. A scenario is given up after ``patience`` steps that do not help.
     """
-    best = _back(problems, problems.scaled(), y)
+    best = back(problems, problems.scaled(), y)
     error = problems.error(best)
     stalled = np.zeros(problems.count, dtype=int)
     alive = np.flatnonzero(error > SETTLED)
@@ -233,9 +237,9 @@ def newton(
     for _ in range(steps):
         if not alive.size:
             break
-        y = _step(scaled, y, slack)
+        y = step(scaled, y, slack)
         slack = None
-        z = _back(some, scaled, y)
+        z = back(some, scaled, y)
         found = some.error(z)
         stalled[alive] = np.where(found < 0.5 * error[alive], 0, stalled[alive] + 1)
         better = found < error[alive]
@@ -247,13 +251,13 @@ def newton(
     return best, error
 
 
-def _back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
+def back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
     """z of scaled points, inside the box, and exactly at a bound where y is."""
     z = np.clip(y * problems.shape.column[:, None], problems.lower, problems.upper)
     return np.where(y <= scaled.lower, problems.lower, np.where(y >= scaled.upper, problems.upper, z))
 
 
-def _step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
+def step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
     """Columns nearer to a bound than their row is to zero go there; the others solve their rows."""
     F = scaled.F(y) if slack is None else slack
     low = y - scaled.lower < F

@@ -142,4 +142,4 @@ def benchmark(key: Any, netted: bool) -> Benchmark:
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"the efficient benchmark is not certified: {solution.certificate.scope}")
-    return Benchmark(float(pyo.value(model.system_cost)), bill(model))
+    return Benchmark(pyo.value(model.system_cost), bill(model))

@@ -73,12 +73,12 @@ def clear(block: Any, model: Any, home: Mapping[Unit, Feeder], limits: Limits) -
     if limits.lot:
         _in_lots(block, limits, home)
         more.append(block.surplus)
+    if limits.feed_in:
+        state_feed_in(block, limits.feed_in, limits.offer, home)
     if limits.points:
         block.extra = pyo.Var(relief, within=pyo.NonNegativeReals)
         state_points(block, limits.points, home)
         more.append(block.extra)
-    if limits.feed_in:
-        state_feed_in(block, limits.feed_in, limits.offer, home)
     block.relief = pyo.Constraint(
         relief,
         rule=lambda b, *f: (

@@ -12,7 +12,7 @@ of overloaded periods may be paid back in these, and then counts.
 **Points.** Feeder f loads point c with g_cf of its net load. What feeders need for themselves is bought as before; more
 (``extra``) is bought for points:
 
-    sum_f g_cf (extra_ft - sum_u add_ut) >= E_ct,   sum_f g_cf extra_ft <= the larger of E_ct and what other points need
+    sum_f g_cf (extra_ft + sum_u (give_ut - add_ut)) >= E_ct,   sum_f g_cf extra_ft <= max(E_ct, need of other points)
 
 with E_ct the load of the point beyond its rating once feeders have bought for themselves (negative: room).
 """
@@ -52,7 +52,7 @@ def state_feed_in(block: Any, feed_in: FeedIn, offer: Mapping[Place, Any], home:
     block.lift = pyo.Var(list(block.add), within=pyo.NonNegativeReals)
     block.curtailed = pyo.Var(places, within=pyo.NonNegativeReals)
     lifted, given = by_place(block.lift, home), by_place(block.give, home)
-    block.offered_once = pyo.Constraint(list(offer), rule=lambda b, *k: b.cut[k] + b.give[k] - offer[k] <= 0)
+    block.offered_once = pyo.Constraint(list(offer), rule=lambda b, *k: b.cut[k] + b.give[k] <= offer[k])
     block.lift_charges = pyo.Constraint(list(block.add), rule=lambda b, *k: b.lift[k] - b.add[k] <= 0)
     block.feed_in = pyo.Constraint(
         places,
@@ -67,15 +67,18 @@ def state_feed_in(block: Any, feed_in: FeedIn, offer: Mapping[Place, Any], home:
 
 def state_points(block: Any, points: Points, home: Mapping[str, str]) -> None:
     """Rows of points above feeders; ``extra[f, t]`` enters the feeders' own rows."""
-    added = by_place(block.add, home)
+    added, give = by_place(block.add, home), block.component("give")
+    given = {} if give is None else by_place(give, home)
+
+    def relieved(f: Place) -> Any:
+        return block.extra[f] + pyo.quicksum(given.get(f, ())) - pyo.quicksum(added.get(f, ()))
+
     used: dict[Place, list[tuple[Any, Place]]] = {
         (c, t): [(weight, (f, t)) for f, weight in points.sensitivity[c].items()] for c, t in points.excess
     }
     block.point = pyo.Constraint(
         list(points.excess),
-        rule=lambda b, *c: (
-            pyo.quicksum(g * (b.extra[f] - pyo.quicksum(added.get(f, ()))) for g, f in used[c]) >= points.excess[c]
-        ),
+        rule=lambda b, *c: pyo.quicksum(g * relieved(f) for g, f in used[c]) >= points.excess[c],
     )
     block.point_purchase = pyo.Constraint(
         list(points.excess), rule=lambda b, *c: pyo.quicksum(g * b.extra[f] for g, f in used[c]) <= points.most[c]

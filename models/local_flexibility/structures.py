@@ -22,6 +22,8 @@ def clearing(data: Any, scenario: str = "", offers: str = "whole", settlement: s
     """The operator clears the bids of fleets, one linear programme a day."""
     model = setting.setting(data, scenario)
     setting.fleets(data, model, offers)
+    if setting.keys(data, "availability"):
+        model.availability = data.param("availability", "energy")
     return _operate(model, settlement)
 
 

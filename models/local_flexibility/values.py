@@ -11,7 +11,7 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 
-from . import settlement, strategic, structures
+from . import delivery, settlement, strategic, structures
 from .settlement import PRICES, Prices
 from .ties import Dispatch, split
 
@@ -102,6 +102,7 @@ def _cleared(solved: Any) -> Iterator[Row]:
         yield from _aggregators(model, day)
         yield from _network(model, day)
         yield from _prices(day)
+        yield from _undelivered(model, day)
     for quantity, value in expected.items():
         yield f"expected {quantity}", "", value, UNITS[quantity]
 
@@ -197,6 +198,31 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
                     yield "residual supply index", index, rest, "1"
                     yield "pivotal", index, float(rest < 1 - ROUNDING), "1"
     yield from _points(model, day, after)
+
+
+def _undelivered(model: Any, day: Day) -> Iterator[Row]:
+    """What fleets cannot charge although it is left to them, and the overload where it is charged instead: in the
+    cheapest period (table ``availability``)."""
+    if model.component("availability") is None:
+        return
+    left = {}
+    for (u, t), s in model.baseline.items():
+        kept = pyo.value(s) - day.dispatch.cut.get((u, t), 0.0) + day.dispatch.add.get((u, t), 0.0)
+        if (model.scenario, u, t) in model.availability:
+            left[u, t] = max(0.0, kept - pyo.value(model.availability[model.scenario, u, t]))
+    extra = delivery.overload(Cleared(model, {day.name: day.dispatch}), day.name, left)
+    index = f"day={day.name}"
+    yield "not delivered", index, sum(left.values()), "kWh"
+    yield "overload by non-delivery", index, extra, "kWh"
+    yield "cost of overload", index, extra * pyo.value(model.alternative_cost), "EUR"
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """A model with the clearing of its days, by day."""
+
+    model: Any
+    dispatch: dict[str, Dispatch]
 
 
 def _points(model: Any, day: Day, after: dict[tuple[str, str], float]) -> Iterator[Row]:

@@ -135,16 +135,6 @@ def test_a_nonconcave_player_is_refused_in_its_scenarios_only():
     assert batch.table["verdict"][7] == "refused" and batch.ok.sum() == count - 1
 
 
-def test_a_nonlinear_model_goes_one_by_one_and_says_so():
-    m = pyo.ConcreteModel()
-    m.a = pyo.Param(initialize=1, mutable=True)
-    m.x = pyo.Var(bounds=(0, 5), initialize=1)
-    m.cost = pyo.Objective(expr=pyo.exp(m.a * m.x) - 4 * m.x)
-    batch = solve_many(m, {"a": [0.5, 1.0, 2.0]})
-    assert (batch.table["route"] == "alone").all() and batch.table["reason"].str.contains("not affine").all()
-    assert batch.value(m.x) == pytest.approx([np.log(8) / 0.5, np.log(4), np.log(2) / 2], rel=1e-7)
-
-
 @pytest.mark.parametrize(
     "given", [{"nothing": [1.0]}, {"need": [1.0], "cost[1]": [1.0, 2.0]}, {"need": ["a"]}, {"need": 3.0}, {}]
 )

@@ -5,7 +5,8 @@ import pyomo.environ as pyo
 import pytest
 from pyomo.mpec import Complementarity, complements
 
-from equilibrium.parametric import derive_all
+from equilibrium.curved import Curved
+from equilibrium.grouping import derive_all
 from equilibrium.players import find_game
 from equilibrium.solution import derive
 
@@ -80,10 +81,13 @@ def test_what_is_not_finite_is_left_alone():
 
 
 @pytest.mark.parametrize("curved", ["exp", "cube"])
-def test_what_is_not_affine_is_said(curved):
+def test_what_is_not_affine_is_derived_as_a_programme(curved):
     m = pyo.ConcreteModel()
     m.a = pyo.Param(initialize=1, mutable=True)
     m.x = pyo.Var(bounds=(0, 3))
-    m.cost = pyo.Objective(expr=pyo.exp(m.a * m.x) if curved == "exp" else m.a * m.x**3)
-    groups, alone = derive_all(m, [(m.a, np.array([1.0, 2.0]))])
-    assert not groups and "not affine" in alone[0]
+    m.cost = pyo.Objective(expr=pyo.exp(m.a * m.x) - m.x if curved == "exp" else m.a * m.x**3 - m.x)
+    groups, alone = derive_all(m, [(m.a, np.array([1.0, 2.0, np.nan]))])
+    assert [type(group) for group in groups] == [Curved] and list(alone) == [2]
+    z = np.array([[0.5, 0.7]])
+    slope = [np.exp(0.5) - 1, 2 * np.exp(1.4) - 1] if curved == "exp" else [0.75 - 1, 6 * 0.49 - 1]
+    assert groups[0].linearised(z).F(z)[0] == pytest.approx(slope, rel=1e-14)

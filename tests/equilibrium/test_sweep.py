@@ -160,7 +160,7 @@ def test_a_cluster_that_loses_a_worker_finishes(whole: Any, tmp_path: Path) -> N
 
 
 def test_parts_depend_on_nothing_but_the_number_of_scenarios() -> None:
-    assert [part_size(n) for n in (1, 1_000, 10_000, 1_000_000)] == [10, 10, 250, 2_000]
+    assert [part_size(n) for n in (1, 1_000, 10_000, 1_000_000)] == [10, 50, 2_000, 2_000]
 
 
 # ------------------------------------------------------------------------------------------------------- the command

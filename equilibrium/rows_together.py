@@ -1,0 +1,69 @@
+"""Rows of many scenarios at once: the market's own code run a single time, on numbers that are one per scenario.
+
+The case's cells hold one number per scenario (``scenarios.Scenarios``) while the market checks its data, states the
+model and reports its values; the equilibria in between are those of ``batches``. Wherever the code asks a question that
+scenarios answer differently, those in the minority are left out here and solved one by one, from their own data, like
+any single case. So nothing rests on a market knowing of scenarios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .case import Alternative, Case
+from .data import Data, address
+from .design import Design
+from .held import Held, solve_held
+from .results import Solved
+from .scenarios import Scenarios, Tape, active
+
+
+def values_together(
+    case: Case, design: Design, alternative: Alternative, scenarios: Sequence[int]
+) -> tuple[pd.DataFrame, Held, np.ndarray] | None:
+    """(the market's values with one number per scenario, the equilibria behind them, which scenarios they are right
+    for), or None where the market's code needs plain numbers. The scenarios leave options alone."""
+    structure = case.market.structures[alternative.structure]
+    if structure.branches is not None:
+        return None
+    tape = Tape.of(len(scenarios))
+    with active(tape):
+        try:
+            data = varied(case.data, design, scenarios, tape)
+            if case.market.check and case.market.check(data):
+                return None
+            held = solve_held(structure.build(data, **alternative.options), tape)
+            values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
+        except (
+            ZeroDivisionError
+        ):  # whatever does not work on many numbers works on one: the single route says what is wrong
+            return None
+    return values, held, ~tape.astray & held.ok
+
+
+def varied(data: Data, design: Design, scenarios: Sequence[int], tape: Tape) -> Data:
+    """The data with one number per scenario in the cells that vary."""
+    parameters, tables = dict(data.parameters), dict(data.tables)
+    for j, cell in enumerate(design.cells):
+        values = design.values[scenarios, j]
+        if cell.option or np.isnan(values).all():
+            continue
+        table, _, rest = cell.name.partition(".")
+        if table == "parameters":
+            parameters[rest] = _numbers(values, parameters[rest], tape)
+            continue
+        name = rest.partition("[")[0]
+        tables[table] = tables[table].astype({name: object})
+        key = next(key for key in tables[table].index.tolist() if address(f"{table}.{name}", key) == cell.name)
+        tables[table].at[key, name] = _numbers(values, tables[table].at[key, name], tape)
+    return Data(data.market, parameters, tables)
+
+
+def _numbers(values: np.ndarray, otherwise: Any, tape: Tape) -> Any:
+    """The values, with the case's own number where a scenario leaves it alone."""
+    values = np.where(np.isnan(values), otherwise, values)
+    return float(values[0]) if (values == values[0]).all() else Scenarios(values, tape)
