@@ -40,13 +40,6 @@ PARAMETERS = {
         "kWh", "whole multiples of it are offered (offers=whole)", minimum=0, open_minimum=True, default=1.0
     ),
     "minimum_bid": Column("kWh", "a fleet's offer below it is not admitted", minimum=0, default=0.0),
-    "markup_cap": Column(
-        "EUR/kWh", "largest mark-up that may be asked; inf: what shortage costs", minimum=0, default=inf
-    ),
-    "markup_step": Column(
-        "EUR/kWh", "grid of mark-ups of several strategic aggregators", minimum=0, open_minimum=True, default=0.01
-    ),
-    "penalty": Column("EUR/kWh", "on declared charging that does not take place", "rho", minimum=0, default=0.0),
 }
 
 PERIODS = Table(
@@ -207,6 +200,9 @@ DELIVERY = Column(
     choices=("enforced", "penalised"),
 )
 
+PENALTY = Column("EUR/kWh", "on declared charging that is left out", "rho", minimum=0, default=0.0)
+MARKUP_CAP = Column("EUR/kWh", "no mark-up of a strategic aggregator is above it", minimum=0, default=inf)
+
 STRUCTURES = {
     "clearing": Structure(
         "the operator clears bids of fleets",
@@ -234,6 +230,8 @@ STRUCTURES = {
             "offers": replace(OFFERS, choices=("whole", "continuous")),
             "aggregator": AGGREGATOR,
             "delivery": DELIVERY,
+            "penalty": PENALTY,
+            "markup_cap": MARKUP_CAP,
             "settlement": replace(SETTLEMENT, choices=("pay_as_bid", "vcg")),
         },
         needs=("fleets", "baselines"),

@@ -25,10 +25,10 @@ from . import setting
 Place = tuple[str, str]
 
 
-def allow(model: Any, data: Any) -> None:
-    """State on ``leader`` what it leaves out, ``missing[d, u, t]`` in kWh, at the penalty of ``parameters.csv``."""
+def allow(model: Any, data: Any, penalty: float) -> None:
+    """State on ``leader`` what it leaves out, ``missing[d, u, t]`` in kWh, at a penalty in EUR/kWh."""
     leader, here = model.leader, model.scenario
-    model.penalty = data.param("parameters", "penalty")
+    model.penalty = penalty
     if setting.keys(data, "availability"):
         model.availability = data.param("availability", "energy")
     places = [(d, u, t) for d in model.day for u, t in leader.charge]

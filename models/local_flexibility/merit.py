@@ -65,11 +65,11 @@ class Game:
         return own, asked, self.profits(every, levels)[:, player]
 
 
-def game(model: Any, players: list[str], step: float) -> Game:
+def game(model: Any, players: list[str], steps: int) -> Game:
     """The game of some aggregators of a scenario (``setting.fleets`` and ``setting.network`` stated).
 
     A player declares what the table says or has more than half of its vehicles, up to all, charge at full power in one
-    period, the rest in the cheapest one. Its mark-ups are multiples of step up to its own in ``aggregators.csv``.
+    period, the rest in the cheapest one. Its mark-ups go up to its own in ``aggregators.csv`` in equal steps.
     Raises Refused for several feeders, for a player with several fleets, and where the largest mark-ups differ.
     """
     here, periods = model.scenario, tuple(model.period)
@@ -106,7 +106,7 @@ def game(model: Any, players: list[str], step: float) -> Game:
         np.array([_row(model.offer, u, periods) for u in rest]).reshape(len(rest), len(periods)),
         np.array([float(pyo.value(model.markup[here, model.owner[u]])) for u in rest]),
         tuple(_plans(model, u, declared[u], price) for u in fleets),
-        np.minimum(cap, np.round(step * np.arange(int(np.ceil(cap / step - 1e-9)) + 1), 12)),
+        np.round(np.linspace(0.0, cap, steps + 1), 12),
     )
 
 

@@ -41,7 +41,6 @@ def markups(tables: Tables) -> Mapping[str, Figure]:
             axis.plot(ends, values, color=colour, label=str(name), linewidth=1.6)
             axis.plot(ends[2::2], values[2::2], "o", color=colour, markersize=4)
         axis.set_ylabel(f"{'its profit' if word == 'profit' else 'cost of the operator'} [EUR]")
-        axis.set_yscale("symlog", linthresh=10)
     axes[-1].set_xlabel("mark-up of the strategic aggregator [EUR/kWh]")
     _legend(figure, axes[0])
     return {"markups": figure}
@@ -112,7 +111,7 @@ def several(tables: Tables) -> Mapping[str, Figure]:
         for axis, key in ((axes[0], "mixed: least mark-up"), (axes[1], "mixed: expected mark-up payments")):
             if key in facts:
                 axis.axhline(facts[key], color="black", linestyle="--", linewidth=1, label=key)
-            axis.legend(frameon=False, fontsize=8, loc="upper right")
+            axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderpad=0)
         axes[1].set_ylabel("mark-ups paid [EUR]")
         axes[1].set_xlabel("round of best replies in turn")
         found[f"several_{name}"] = figure
@@ -187,8 +186,10 @@ def _by_number(table: pd.DataFrame) -> Figure:
 
 
 def audit(tables: Tables) -> Mapping[str, Figure]:
-    """What each schedule costs more than it must, and what it gains."""
+    """What schedules cost more than they must, and what they gain; those that do neither are left out."""
     table = tables["audit"]
+    suspect = table[(table["dearer [EUR]"] != 0) | (table["gain [EUR]"] != 0)]
+    table = suspect if len(suspect) else table
     names = [f"{row.scenario}: {row.aggregator}" for row in table.itertuples()]
     figure, (axis,) = _axes(1, 1.4 + 0.42 * len(names))
     places: Any = np.arange(len(names))

@@ -3,7 +3,7 @@
 * pay as cleared (two versions): its best plan under pay as bid, settled at marginal prices. What it earns is a lower
   bound, for another plan might earn more; a ``yes`` is therefore proved, a ``no`` is not.
 * vcg: its best plan if paid its Clarke rent (exact).
-* penalty: its best plan if declared charging that does not take place costs ``parameters.penalty`` (exact), and the
+* penalty: its best plan if declared charging that is left out costs the penalty of some alternative (exact), and the
   penalty from which on its honest plan is best, by how many of its vehicles are there.
 * cap: its best plan at a largest mark-up, and the cap from which down the honest plan is best (exact).
 * capacity limitation by forecast: the operator buys what its own forecast (the honest baselines) needs. Income does not
@@ -37,17 +37,19 @@ COLUMNS += ("gaming pays", "operator cost [EUR]", "social cost [EUR]", "indispen
 
 @dataclass(frozen=True)
 class Street:
-    """One case with its strategic aggregator, its honest plan, and the best one if nothing is done."""
+    """One case with its strategic aggregator, its honest plan, the best one if nothing is done, and the penalties to be
+    looked at, EUR/kWh."""
 
     asker: Asker
     honest: Plan
     best: Reply
+    penalties: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, data: Any, options: Mapping[str, Any]) -> Street:
+    def of(cls, data: Any, options: Mapping[str, Any], penalties: tuple[float, ...] = ()) -> Street:
         """From the options of an alternative of the structure ``strategic``."""
         asker = Asker.of(data, {**options, "delivery": "enforced", "settlement": "pay_as_bid"})
-        return cls(asker, strategic.cheapest(asker.model()), asker.reply())
+        return cls(asker, strategic.cheapest(asker.model()), asker.reply(), penalties)
 
     def clear(self, plan: Plan, markup: float | None = None, without: str = "", data: Any = None) -> Outcome:
         """The operator's clearing with the aggregator's plan (and mark-up)."""
@@ -59,9 +61,9 @@ class Street:
 
     def indispensable(self, plan: Plan) -> str:
         """Without whose bids some day would see a shortage (that it does not see anyway)."""
-        base = _shortage(self.clear(plan))
-        names = list(self.clear(plan).model.aggregator)
-        found = [a for a in names if _shortage(self.clear(plan, without=a)) > base + PAYS]
+        here = self.clear(plan)
+        base = _shortage(here)
+        found = [a for a in here.model.aggregator if _shortage(self.clear(plan, without=a)) > base + PAYS]
         return ", ".join(found) or "nobody"
 
 
@@ -153,16 +155,16 @@ def _extra(outcome: Outcome, a: str) -> float:
 
 
 def penalty(street: Street) -> Iterator[dict[str, Any]]:
-    """A penalty on what is declared and not charged, at its level in ``parameters.csv``."""
-    asker = replace(street.asker, options={**street.asker.options, "delivery": "penalised"})
-    best = asker.reply()
-    again = street.clear(best.plan)
-    note, honest = "", street.clear(street.honest).profit(asker.aggregator)
-    if best.missing > PAYS:
-        late = sum(again.chance(d) * delivery.overload(again, d, left) for d, left in _left(asker).items())
-        note = f"{best.missing:.6g} kWh not delivered; they overload the network by {late:.6g} kWh"
-    level = float(asker.data.parameters["penalty"])
-    yield _row(street, "penalty", level, "EUR/kWh", best.plan, (best.profit, honest), **_costs(again), note=note)
+    """Penalties on what is declared and not charged."""
+    for level in street.penalties:
+        options = {**street.asker.options, "delivery": "penalised", "penalty": level}
+        asker = replace(street.asker, options=options)
+        best, note = asker.reply(), ""
+        again, honest = street.clear(best.plan), street.clear(street.honest).profit(asker.aggregator)
+        if best.missing > PAYS:
+            late = sum(again.chance(d) * delivery.overload(again, d, left) for d, left in _left(asker).items())
+            note = f"{best.missing:.6g} kWh not delivered; they overload the network by {late:.6g} kWh"
+        yield _row(street, "penalty", level, "EUR/kWh", best.plan, (best.profit, honest), **_costs(again), note=note)
 
 
 def _left(asker: Asker) -> dict[str, dict[tuple[str, str], float]]:
@@ -178,7 +180,7 @@ def _left(asker: Asker) -> dict[str, dict[tuple[str, str], float]]:
 def cap(street: Street) -> Iterator[dict[str, Any]]:
     """The largest cap on its mark-up under which the honest plan is best."""
     asker, a = street.asker, street.asker.aggregator
-    asked = float(asker.data.tables["aggregators"].at[(asker.scenario, a), "markup"])
+    asked = float(pyo.value(asker.model().asked))
     level = stops_at(over_markups(asker, 0.0, asked), street.honest)
     honest = street.clear(street.honest, level)
     note = "the honest plan is best up to this cap" if level < asked else "no cap needed"
@@ -343,7 +345,10 @@ def divide(street: Street, number: int) -> Street:
 
 def penalties(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
     """By how many of its vehicles are there where its best plan has most: the penalty from which on nothing is left
-    out, and from which on its honest plan is best (infinite: none)."""
+    out, and from which on its honest plan is best (infinite: none).
+
+    Ends with the first number at which the plan without remedy is delivered in full: more vehicles change nothing.
+    """
     asker = replace(street.asker, options={**street.asker.options, "delivery": "penalised"})
     (u, t), _ = max(street.best.plan.items(), key=lambda one: one[1] - street.honest.get(one[0], 0.0))
     fleet = asker.data.tables["fleets"].loc[(asker.scenario, u)]
@@ -358,6 +363,8 @@ def penalties(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
         row |= {"all delivered from [EUR/kWh]": _since(found, lambda reply: reply.missing <= PAYS)}
         row |= {"honest from [EUR/kWh]": _since(found, lambda reply: moved(reply.plan, street.honest) <= PAYS)}
         rows.append(row | {"verdict": "certified"})
+        if found[-1].profit(top) >= street.best.profit - PAYS:
+            break
     return pd.DataFrame(rows)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import pyomo.environ as pyo
@@ -64,7 +65,7 @@ class Asker:
     @classmethod
     def of(cls, data: Data, options: Mapping[str, Any]) -> Asker:
         """From the options of an alternative of the structure ``strategic``."""
-        model = strategic.strategic(data, **options)
+        model = strategic.state(data, **options)
         rest = {k: v for k, v in options.items() if k not in ("aggregator", "scenario")}
         return cls(data, options["aggregator"], model.scenario, rest)
 
@@ -73,17 +74,16 @@ class Asker:
         changes: dict[str, float] = {}
         if markup is not None:
             changes[f"aggregators.markup[{self.scenario},{self.aggregator}]"] = float(markup)
-        if penalty is not None:
-            changes["parameters.penalty"] = float(penalty)
-        return replace(self, data=change(self.data, changes))
+        options = dict(self.options) if penalty is None else {**self.options, "penalty": float(penalty)}
+        return replace(self, data=change(self.data, changes), options=options)
 
     def model(self) -> pyo.ConcreteModel:
         """The aggregator's problem, not solved."""
-        return strategic.strategic(self.data, self.aggregator, self.scenario, **self.options)
+        return strategic.state(self.data, self.aggregator, self.scenario, **self.options)
 
     def reply(self) -> Reply:
-        """The best plan. Raises RuntimeError where it is not certified."""
-        model = self.model()
+        """The best plan. Raises RuntimeError where it is not certified, Refused."""
+        model = strategic.strategic(self.data, self.aggregator, self.scenario, **self.options)
         solution = solve(model)
         if not solution.certificate.ok:
             raise RuntimeError(f"the best reply of {self.aggregator} is not certified: {solution.certificate.scope}")
@@ -98,7 +98,7 @@ def largest_markup(asker: Asker) -> float:
     """The largest mark-up worth asking: the cap, or where all bids cost more than shortage, EUR/kWh."""
     model = asker.model()
     dearest = float(pyo.value(model.alternative_cost)) + _spread(model)
-    return min(dearest, float(asker.data.parameters["markup_cap"]))
+    return min(dearest, float(asker.options.get("markup_cap", inf)))
 
 
 def _spread(model: Any) -> float:

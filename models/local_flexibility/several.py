@@ -34,6 +34,9 @@ SWEEPS = 2000
 PROFILES = 2_000_000
 """Up to so many profiles of mark-ups all are looked at for an equilibrium."""
 
+STEPS = 100
+"""Parts into which mark-ups up to the largest are cut."""
+
 STILL = 1e-9  # EUR; a reply that gains no more leaves the player where it is
 
 
@@ -184,7 +187,7 @@ def stated(data: Any, scenario: str, offers: str, players: Sequence[str]) -> Gam
     model = setting.setting(data, scenario)
     setting.fleets(data, model, offers)
     setting.network(model)
-    return game(model, list(players), float(data.parameters["markup_step"]))
+    return game(model, list(players), STEPS)
 
 
 def cleared(data: Any, scenario: str, offers: str, one: Game, profile: Profile) -> outcome.Outcome:

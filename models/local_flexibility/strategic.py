@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pyomo.environ as pyo
@@ -40,23 +41,41 @@ from .outcome import Outcome, clear_at
 
 
 def strategic(
+    data: Any, aggregator: str, scenario: str = "", offers: str = "whole", **options: Any
+) -> pyo.ConcreteModel:
+    """One aggregator chooses the baselines of its fleets at its mark-up in ``aggregators.csv``; the operator follows.
+
+    options: see ``state``. ``leader.charge[u, t]`` kWh; ``operator[d]`` the clearing of each day, ``alone[d]`` (vcg)
+    the one without its bids. Raises Refused for an unknown aggregator, and where the scenario limits feed-in or has
+    congestion points above feeders: there the leader's choice of congested hours is not written down.
+    """
+    model = state(data, aggregator, scenario, offers, **options)
+    if model.limited or model.sensitivity:
+        raise Refused(
+            f"scenario '{model.scenario}' limits feed-in or has congestion points above its feeders; a strategic "
+            "aggregator is stated for ratings of feeders only"
+        )
+    return model
+
+
+def state(
     data: Any,
     aggregator: str,
     scenario: str = "",
     offers: str = "whole",
     delivery: str = "enforced",
     settlement: str = "pay_as_bid",
+    penalty: float = 0.0,
+    markup_cap: float = inf,
 ) -> pyo.ConcreteModel:
-    """One aggregator chooses the baselines of its fleets at its mark-up in ``aggregators.csv``; the operator follows.
-
-    ``leader.charge[u, t]`` kWh; ``operator[d]`` the clearing of each day, ``alone[d]`` (vcg) the one without its bids.
-    Raises Refused for an unknown aggregator.
-    """
+    """The same without looking at what it leaves out. penalty: on what is left out, EUR/kWh, where ``delivery`` is
+    penalised; markup_cap: no more is asked, EUR/kWh."""
     model = setting.setting(data, scenario)
     setting.fleets(data, model, offers)
     if aggregator not in model.aggregator:
         raise Refused(f"there is no aggregator '{aggregator}' in scenario '{model.scenario}' of aggregators.csv")
     model.strategist, model.settlement = aggregator, settlement
+    model.asked = _asked(model, markup_cap)
     model.operator = pyo.Block(model.day)
     lead(model, data)
     for d in model.day:
@@ -67,13 +86,21 @@ def strategic(
             clear(model.alone[d], model, model.home, _without_own(model, _limits(model, d)))
     model.leader.accepted = pyo.Expression(model.day, rule=lambda b, d: accepted(model, d))
     if delivery == "penalised":
-        delivering.allow(model, data)
+        delivering.allow(model, data, penalty)
     _profit(model)
     model.stage = pyo.Suffix(direction=pyo.Suffix.LOCAL)
     model.stage[model.leader] = 1
     for block in (*model.operator.values(), *(model.alone.values() if settlement == "vcg" else ())):
         model.stage[block] = 2
     return model
+
+
+def _asked(model: Any, cap: float) -> Any:
+    """The mark-up that the aggregator asks, EUR/kWh: none if it is paid what it saves."""
+    if model.settlement == "vcg":
+        return 0.0
+    asked = model.markup[model.scenario, model.strategist]
+    return asked if pyo.value(asked) <= cap else cap
 
 
 def lead(model: Any, data: Any) -> None:
@@ -133,9 +160,7 @@ def _limits(model: Any, d: str) -> Limits:
     for u, t in leader.charge:
         offer[u, t] = leader.charge[u, t]
         headroom[u, t] = setting.chargeable(model, u, t) - leader.charge[u, t]
-    asked = {a: model.markup[here, a] for a in model.aggregator}
-    if model.settlement == "vcg":
-        asked[model.strategist] = 0.0
+    asked = {a: model.markup[here, a] for a in model.aggregator} | {model.strategist: model.asked}
     return Limits(
         requirement={(f, t): leader.requirement[d, f, t] for f, t in places},
         room={(f, t): leader.room[d, f, t] for f, t in places},
@@ -165,7 +190,7 @@ def _profit(model: Any) -> None:
     if model.settlement == "vcg":
         income = sum(chance[d] * (model.alone[d].cost - model.operator[d].cost) for d in model.day)
     else:
-        income = model.markup[here, model.strategist] * sum(chance[d] * leader.accepted[d] for d in model.day)
+        income = model.asked * sum(chance[d] * leader.accepted[d] for d in model.day)
     leader.income = pyo.Expression(expr=income)
     leader.bill = pyo.Expression(expr=sum(model.price[t] * leader.charge[u, t] for u, t in leader.charge))
     gained = delivering.gain(model) if leader.component("missing") is not None else 0.0
@@ -224,5 +249,5 @@ def cleared_again(solved: Any) -> Outcome:
 
 def _cleared(solved: Any, plan: dict[tuple[str, str], float]) -> Outcome:
     model, a = solved.model, solved.model.strategist
-    markups = {a: 0.0} if model.settlement == "vcg" else {}
+    markups = {a: float(pyo.value(model.asked))}
     return clear_at(solved.data, model.scenario, solved.alternative.options["offers"], {a: plan}, markups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,15 @@ CHANCES = np.linspace(0.0, 1.0, 11)
 COSTS = (0.05, 0.1, 0.2, 0.5, 1.0)  # of the case's cost of shortage
 
 
-def _askers(data: Any, alternatives: Sequence[Any]) -> dict[str, Asker]:
-    """The alternatives of the structure ``strategic`` under pay as bid. Raises Refused if there is none."""
+def _askers(data: Any, alternatives: Sequence[Any], enforced: bool = True) -> dict[str, Asker]:
+    """The alternatives of the structure ``strategic`` under pay as bid (enforced: and with enforced delivery). Raises
+    Refused if there is none."""
     found = {
         one.name: Asker.of(data, one.options)
         for one in alternatives
-        if one.structure == "strategic" and one.options["settlement"] == "pay_as_bid"
+        if one.structure == "strategic"
+        and one.options["settlement"] == "pay_as_bid"
+        and not (enforced and one.options["delivery"] == "penalised")
     }
     if not found:
         raise Refused("this study asks for an alternative of the structure 'strategic' (settlement pay_as_bid)")
@@ -77,8 +81,12 @@ def _reply(asker: Asker) -> dict[str, Any]:
         found = asker.reply()
     except RuntimeError as error:
         return {"verdict": UNCERTIFIED, "reason": str(error)}
+    return _told(found) | {"reason": ""}
+
+
+def _told(found: Reply) -> dict[str, Any]:
     row = {"profit [EUR]": found.profit, "expected sales [kWh]": found.accepted, "bill [EUR]": found.bill}
-    return row | {"plan [kWh]": _plan(found), "verdict": found.verdict, "reason": ""}
+    return row | {"plan [kWh]": _plan(found), "verdict": found.verdict}
 
 
 def _piece(asker: Asker, piece: Piece) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def congestion(data: Any, alternatives: Sequence[Any], progress: Progress) -> Ta
 
 
 def alternative_cost(data: Any, alternatives: Sequence[Any], progress: Progress) -> Tables:
-    """costs: the best plan at the largest mark-up at which none of its bids costs more than shortage."""
+    """costs: the best plan at the largest mark-up at which none of its bids costs more than shortage, no cap."""
     rows = []
     for name, asker in _askers(data, alternatives).items():
         model = asker.model()
@@ -124,11 +132,12 @@ def alternative_cost(data: Any, alternatives: Sequence[Any], progress: Progress)
             markup = shortage - (max(prices) - min(prices))
             if markup < 0:
                 continue
-            here = replace(asker, data=change(asker.data, {"parameters.alternative_cost": shortage}))
+            options = {**asker.options, "markup_cap": inf}
+            data_there = change(asker.data, {"parameters.alternative_cost": shortage})
+            here = replace(asker, data=data_there, options=options)
             row = {"alternative": name, "cost of shortage [EUR/kWh]": shortage, "mark-up [EUR/kWh]": markup}
-            row |= _reply(here.under(markup=markup))
-            if row["verdict"] != UNCERTIFIED:
-                row["operator cost [EUR]"] = _cost(here, here.under(markup=markup).reply(), markup)
+            found = here.under(markup=markup).reply()
+            row |= _told(found) | {"operator cost [EUR]": _cost(here, found, markup)}
             rows.append(row)
     return {"costs": pd.DataFrame(rows)}
 
@@ -148,11 +157,20 @@ def against_each_other(data: Any, alternatives: Sequence[Any], progress: Progres
 
 def compare(data: Any, alternatives: Sequence[Any], progress: Progress) -> Tables:
     """remedies: one row each; penalties, aggregators, rights: what they depend on."""
+    found: dict[tuple[str, str], Asker] = {}
+    penalties: dict[tuple[str, str], set[float]] = {}
+    for one in _askers(data, alternatives, enforced=False).values():
+        who = (one.scenario, one.aggregator)
+        found.setdefault(who, one)
+        if one.options["delivery"] == "penalised":
+            penalties.setdefault(who, set()).add(float(one.options["penalty"]))
     streets = {
-        (asker.scenario, asker.aggregator): remedies.Street.of(
-            data, {**asker.options, "scenario": asker.scenario, "aggregator": asker.aggregator}
+        who: remedies.Street.of(
+            data,
+            {**one.options, "scenario": one.scenario, "aggregator": one.aggregator},
+            tuple(sorted(penalties.get(who, ()))),
         )
-        for asker in _askers(data, alternatives).values()
+        for who, one in found.items()
     }
     parts: dict[str, list[pd.DataFrame]] = {"remedies": [], "penalties": [], "aggregators": [], "rights": []}
     for street in streets.values():

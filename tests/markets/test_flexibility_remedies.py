@@ -113,7 +113,7 @@ def test_pay_as_cleared_lets_three_settle():
 @pytest.fixture(scope="module")
 def street():
     return remedies.Street.of(
-        read_case(DATA / "remedies").data, dict(scenario="certain", aggregator="A", offers="whole")
+        read_case(DATA / "remedies").data, dict(scenario="certain", aggregator="A", offers="whole"), (1.0,)
     )
 
 
@@ -193,16 +193,10 @@ def test_rents_of_the_source_s_fake_schedule(street):
 
 def test_overload_by_non_delivery():
     """Three of 88 kWh are there: 47 arrive in hour 3, where the load is then 167 kW."""
-    data = change(read_case(DATA / "remedies").data, {"parameters.penalty": 0.5})
-    found = run_case_of(data, "certain, penalty")
+    found = run_case(DATA / "remedies", write=False, only=["certain, penalty of 0.5"]).solved[0]
     assert found.value("not delivered", "day=typical") == pytest.approx(47, abs=1e-6)
     assert found.value("overload by non-delivery", "day=typical") == pytest.approx(47, abs=1e-6)
     assert found.value("cost of overload", "day=typical") == pytest.approx(470, abs=1e-5)
-
-
-def run_case_of(data, name):
-    level = str(data.parameters["penalty"])
-    return run_case(DATA / "remedies", write=False, only=[name], changes={"parameters.penalty": level}).solved[0]
 
 
 # ------------------------------------------------------------------------------------------------- audit
@@ -252,6 +246,17 @@ def test_audit_up_to_which_penalty_a_schedule_pays(paper):
 
 
 # ------------------------------------------------------------------------------------------------- studies
+
+
+@pytest.mark.slow
+def test_profit_grows_with_the_cost_of_shortage():
+    """Nothing but shortage limits the mark-up: 38 kWh at the cost of shortage less the largest price difference."""
+    here = read_case(DATA / "remedies")
+    table = study.alternative_cost(here.data, here.alternatives[:1], quiet)["costs"]
+    costs = table["cost of shortage [EUR/kWh]"]
+    assert list(costs) == [0.5, 1, 2, 5, 10]
+    assert list(table["profit [EUR]"]) == pytest.approx(list(38 * (costs - 0.14) - 13.28), abs=1e-6)
+    assert list(table["operator cost [EUR]"]) == pytest.approx(list(32.455 - 38 + 38 * (costs - 0.14)), abs=1e-6)
 
 
 def test_studies_write_what_they_say(paper, tmp_path):
