@@ -66,7 +66,7 @@ def _beyond_ratings(data: Any, model: pyo.ConcreteModel) -> None:
     """``limited``: feeders with a limit on what they feed in; ``sensitivity``: what feeders load each point with."""
     here, limits = model.scenario, data.tables["feeders"].get("feed_in", {})
     model.limited = {f for f in model.feeder if math.isfinite(limits.get((here, f), math.inf))}
-    if model.limited:
+    if "feed_in" in data.tables["feeders"]:
         model.feed_in = data.param("feeders", "feed_in")
     model.sensitivity = {c: {} for s, c in keys(data, "points") if s == here}
     if model.sensitivity:
@@ -96,16 +96,15 @@ def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
     model.baseline = {(u, t): model.declared[here, u, t] for s, u, t in keys(data, "baselines") if s == here}
     model.offer = {place: offered(model, s, offers) for place, s in model.baseline.items()}
     model.headroom = {(u, t): _headroom(model, u, t) for u in names for t in model.period}
-    model.lots = {}
-    if offers == "lots":
+    if "lot" in table:
         model.lot = data.param("fleets", "lot")
-        model.lots = {(u, t): _lot(model, here, u, t) for u, t in model.offer}
+    model.lots = {(u, t): _lot(model, here, u, t) for u, t in model.offer if offers == "lots"}
 
 
 def _lot(model: pyo.ConcreteModel, here: str, u: str, t: str) -> Any:
     """The lot of a fleet, or what one of its chargers delivers in the period, kWh."""
     given = model.lot[here, u]
-    return given if pyo.value(given) else model.charger[here, u] * model.duration[t]
+    return given + positive(1 - given / TINY) * model.charger[here, u] * model.duration[t]
 
 
 def offered(model: pyo.ConcreteModel, baseline: Any, offers: str) -> Any:
