@@ -27,8 +27,8 @@ SIMPLEX_SECONDS = 20.0
 """Large linear programmes are given to the simplex method for so long first: a vertex is exact, and where blocks are
 many and loosely tied it is found several times faster than an interior point."""
 
-EXACT = 1e-14
-"""An answer with a smaller residual is not polished."""
+EXACT, VERTEX = 1e-14, 1e-12
+"""An answer with a smaller residual is not polished; nor is a vertex, which knows its active limits already."""
 
 LIFTED = 1e7
 """Largest number of products of coefficients for which a Hessian is lifted by its equality rows."""
@@ -121,13 +121,17 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
     """What to try in turn, each giving (x, duals, outcome, how to make it exact)."""
     interior = mcp.size > INTERIOR and clarabel.available()
     if interior and not potential.programme.hessian.nnz:
-        yield lambda: (*highs.minimise(potential.programme, time_limit=SIMPLEX_SECONDS), settle)
+        yield lambda: (*highs.minimise(potential.programme, time_limit=SIMPLEX_SECONDS), _settle_vertex)
     if interior:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
     if interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
         return  # hopeless for the active-set method
     for value in highs.REGULARISATION:
         yield lambda value=value: (*highs.minimise(potential.programme, value), newton.polish)  # type: ignore[misc]
+
+
+def _settle_vertex(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+    return z if mcp.error(z) <= VERTEX else settle(mcp, z)
 
 
 def convexified(
