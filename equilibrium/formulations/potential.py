@@ -28,8 +28,8 @@ SIMPLEX_SECONDS = 20.0
 """Large linear programmes are given to the simplex method for so long first: a vertex is exact, and where blocks are
 many and loosely tied it is found several times faster than an interior point."""
 
-EXACT = 1e-14
-"""An answer with a smaller residual is not polished."""
+EXACT, VERTEX = 1e-14, 1e-12
+"""An answer with a smaller residual is not polished; nor is a vertex, which knows its active limits already."""
 
 LIFTED = 1e7
 """Largest number of products of coefficients for which a Hessian is lifted by its equality rows."""
@@ -133,7 +133,7 @@ def _attempts(mcp: MixedComplementarity, potential: Potential) -> Iterator[Attem
     """What to try in turn, each giving (x, duals, outcome, how to make it exact)."""
     large, interior = mcp.size > INTERIOR, clarabel.available()
     if large and not potential.programme.hessian.nnz:
-        yield lambda: (*highs.minimise(potential.programme, time_limit=SIMPLEX_SECONDS), settle)
+        yield lambda: (*highs.minimise(potential.programme, time_limit=SIMPLEX_SECONDS), _settle_vertex)
     if large and interior:
         yield lambda: (*clarabel.minimise(potential.programme), settle)
     if large and interior and potential.programme.hessian.nnz and mcp.size > 4 * DENSE:
@@ -153,6 +153,10 @@ def _alone(mcp: MixedComplementarity, potential: Potential) -> tuple[np.ndarray,
     z = batched.solve(problems, mcp.interior())[0][:, 0]
     outcome = Outcome(Termination.LIMIT, "", time.perf_counter() - began, "interior point and active set")
     return z[potential.variables], z[potential.rows], outcome, lambda mcp, z: z
+
+
+def _settle_vertex(mcp: MixedComplementarity, z: np.ndarray) -> np.ndarray:
+    return z if mcp.error(z) <= VERTEX else settle(mcp, z)
 
 
 def convexified(

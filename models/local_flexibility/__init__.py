@@ -28,7 +28,7 @@ from math import inf
 
 from equilibrium.market import Column, Market, Structure, Table
 
-from . import accounts, checks, strategic, structures, study, values
+from . import accounts, checks, figures, strategic, structures, study, summary, values
 
 SOURCE = Column("", "where the number comes from", kind=str, default="")
 
@@ -37,7 +37,7 @@ PARAMETERS = {
         "EUR/kWh", "cost of each kWh that no bid relieves (load shed, reinforcement)", "c_alt", minimum=0, default=10.0
     ),
     "offer_step": Column(
-        "kWh", "fleets offer whole multiples of it (offers=whole)", minimum=0, open_minimum=True, default=1.0
+        "kWh", "whole multiples of it are offered (offers=whole)", minimum=0, open_minimum=True, default=1.0
     ),
     "minimum_bid": Column("kWh", "a fleet's offer below it is not admitted", minimum=0, default=0.0),
 }
@@ -264,5 +264,7 @@ market = Market(
     values=values.quantities,
     accounts=accounts.accounts,
     check=checks.check,
+    summary=summary.tables,
+    figures=figures.draw,
     studies=study.STUDIES,
 )

@@ -15,17 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from math import inf, nan
+from math import inf, isfinite, nan
 from typing import Any
 
 import pandas as pd
 import pyomo.environ as pyo
+
+from equilibrium.certificate import UNCERTIFIED
 
 from . import setting, strategic
 from .delivery import cheapest_price
 from .outcome import Outcome, Plan, clear_at
 from .reply import Asker, candidates, moved
 
+NEAR = 1e-6  # EUR/kWh; a break-even mark-up is checked so far to either side
 NOTHING = 1e-9  # part of the money or energy at stake that counts as none
 
 
@@ -85,7 +88,9 @@ def _rows(case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
     row = {"elsewhere [kWh]": _clean(moved(mine, case.cheapest), sum(mine.values())), "dearer [EUR]": extra}
     row |= {"gain [EUR]": gain, "pays from mark-up [EUR/kWh]": break_even(case, extra)}
     row |= {"pays up to penalty [EUR/kWh]": _penalty(gain + saved, missing) if extra else nan}
-    row |= {"pivotal": "; ".join(pivotal(submitted, a)) or "never", "verdict": "certified"}
+    checked = turns_at(case, row["pays from mark-up [EUR/kWh]"])
+    row |= {"pivotal": "; ".join(pivotal(submitted, a)) or "never"}
+    row |= {"verdict": "certified" if checked else UNCERTIFIED}
     needs = _requirement(submitted), _requirement(other)
     costs = submitted.operator_cost(), other.operator_cost()
     money = {"bill [EUR]": submitted.bill(a), "mark-ups [EUR]": submitted.profit(a) + submitted.bill(a)}
@@ -122,6 +127,17 @@ def break_even(case: Case, extra: float) -> float:
         if sold * high > extra:
             return max(low, extra / sold)
     return inf
+
+
+def turns_at(case: Case, level: float) -> bool:
+    """Whether the schedule does not pay just below a mark-up and pays just above it, cleared again at both."""
+    if not isfinite(level) or level <= NEAR:
+        return True
+    gains = []
+    for markup in (level - NEAR, level + NEAR):
+        there = case.clear(markup=markup), case.clear(True, markup)
+        gains.append(there[0].profit(case.aggregator) - there[1].profit(case.aggregator))
+    return gains[0] <= 0 <= gains[1]
 
 
 def _sold_more(case: Case, markup: float) -> float:
@@ -178,6 +194,6 @@ def scenarios(data: Any, alternatives: Any) -> list[tuple[str, str]]:
     found = [
         (setting.chosen(data, one.options["scenario"]), one.options["offers"])
         for one in alternatives
-        if "offers" in one.options
+        if one.structure in ("clearing", "strategic")
     ]
     return list(dict.fromkeys(found)) or [(here, "whole") for here in setting.scenarios(data)]

@@ -41,7 +41,6 @@ def markups(tables: Tables) -> Mapping[str, Figure]:
             axis.plot(ends, values, color=colour, label=str(name), linewidth=1.6)
             axis.plot(ends[2::2], values[2::2], "o", color=colour, markersize=4)
         axis.set_ylabel(f"{'its profit' if word == 'profit' else 'cost of the operator'} [EUR]")
-        axis.set_yscale("symlog", linthresh=10)
     axes[-1].set_xlabel("mark-up of the strategic aggregator [EUR/kWh]")
     _legend(figure, axes[0])
     return {"markups": figure}

@@ -61,9 +61,9 @@ class Street:
 
     def indispensable(self, plan: Plan) -> str:
         """Without whose bids some day would see a shortage (that it does not see anyway)."""
-        base = _shortage(self.clear(plan))
-        names = list(self.clear(plan).model.aggregator)
-        found = [a for a in names if _shortage(self.clear(plan, without=a)) > base + PAYS]
+        here = self.clear(plan)
+        base = _shortage(here)
+        found = [a for a in here.model.aggregator if _shortage(self.clear(plan, without=a)) > base + PAYS]
         return ", ".join(found) or "nobody"
 
 
@@ -180,7 +180,7 @@ def _left(asker: Asker) -> dict[str, dict[tuple[str, str], float]]:
 def cap(street: Street) -> Iterator[dict[str, Any]]:
     """The largest cap on its mark-up under which the honest plan is best."""
     asker, a = street.asker, street.asker.aggregator
-    asked = float(asker.data.tables["aggregators"].at[(asker.scenario, a), "markup"])
+    asked = float(pyo.value(asker.model().asked))
     level = stops_at(over_markups(asker, 0.0, asked), street.honest)
     honest = street.clear(street.honest, level)
     note = "the honest plan is best up to this cap" if level < asked else "no cap needed"
@@ -345,7 +345,10 @@ def divide(street: Street, number: int) -> Street:
 
 def penalties(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
     """By how many of its vehicles are there where its best plan has most: the penalty from which on nothing is left
-    out, and from which on its honest plan is best (infinite: none)."""
+    out, and from which on its honest plan is best (infinite: none).
+
+    Ends with the first number at which the plan without remedy is delivered in full: more vehicles change nothing.
+    """
     asker = replace(street.asker, options={**street.asker.options, "delivery": "penalised"})
     (u, t), _ = max(street.best.plan.items(), key=lambda one: one[1] - street.honest.get(one[0], 0.0))
     fleet = asker.data.tables["fleets"].loc[(asker.scenario, u)]
@@ -360,6 +363,8 @@ def penalties(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
         row |= {"all delivered from [EUR/kWh]": _since(found, lambda reply: reply.missing <= PAYS)}
         row |= {"honest from [EUR/kWh]": _since(found, lambda reply: moved(reply.plan, street.honest) <= PAYS)}
         rows.append(row | {"verdict": "certified"})
+        if found[-1].profit(top) >= street.best.profit - PAYS:
+            break
     return pd.DataFrame(rows)
 
 

@@ -65,7 +65,7 @@ class Asker:
     @classmethod
     def of(cls, data: Data, options: Mapping[str, Any]) -> Asker:
         """From the options of an alternative of the structure ``strategic``."""
-        model = strategic.strategic(data, **options)
+        model = strategic.state(data, **options)
         rest = {k: v for k, v in options.items() if k not in ("aggregator", "scenario")}
         return cls(data, options["aggregator"], model.scenario, rest)
 
@@ -79,11 +79,11 @@ class Asker:
 
     def model(self) -> pyo.ConcreteModel:
         """The aggregator's problem, not solved."""
-        return strategic.strategic(self.data, self.aggregator, self.scenario, **self.options)
+        return strategic.state(self.data, self.aggregator, self.scenario, **self.options)
 
     def reply(self) -> Reply:
-        """The best plan. Raises RuntimeError where it is not certified."""
-        model = self.model()
+        """The best plan. Raises RuntimeError where it is not certified, Refused."""
+        model = strategic.strategic(self.data, self.aggregator, self.scenario, **self.options)
         solution = solve(model)
         if not solution.certificate.ok:
             raise RuntimeError(f"the best reply of {self.aggregator} is not certified: {solution.certificate.scope}")

@@ -41,6 +41,24 @@ from .outcome import Outcome, clear_at
 
 
 def strategic(
+    data: Any, aggregator: str, scenario: str = "", offers: str = "whole", **options: Any
+) -> pyo.ConcreteModel:
+    """One aggregator chooses the baselines of its fleets at its mark-up in ``aggregators.csv``; the operator follows.
+
+    options: see ``state``. ``leader.charge[u, t]`` kWh; ``operator[d]`` the clearing of each day, ``alone[d]`` (vcg)
+    the one without its bids. Raises Refused for an unknown aggregator, and where the scenario limits feed-in or has
+    congestion points above feeders: there the leader's choice of congested hours is not written down.
+    """
+    model = state(data, aggregator, scenario, offers, **options)
+    if model.limited or model.sensitivity:
+        raise Refused(
+            f"scenario '{model.scenario}' limits feed-in or has congestion points above its feeders; a strategic "
+            "aggregator is stated for ratings of feeders only"
+        )
+    return model
+
+
+def state(
     data: Any,
     aggregator: str,
     scenario: str = "",
@@ -50,12 +68,8 @@ def strategic(
     penalty: float = 0.0,
     markup_cap: float = inf,
 ) -> pyo.ConcreteModel:
-    """One aggregator chooses the baselines of its fleets at its mark-up in ``aggregators.csv`` (at most markup_cap,
-    EUR/kWh); the operator follows. penalty: on what is left out, EUR/kWh, where ``delivery`` is penalised.
-
-    ``leader.charge[u, t]`` kWh; ``operator[d]`` the clearing of each day, ``alone[d]`` (vcg) the one without its bids.
-    Raises Refused for an unknown aggregator.
-    """
+    """The same without looking at what it leaves out. penalty: on what is left out, EUR/kWh, where ``delivery`` is
+    penalised; markup_cap: no more is asked, EUR/kWh."""
     model = setting.setting(data, scenario)
     setting.fleets(data, model, offers)
     if aggregator not in model.aggregator:

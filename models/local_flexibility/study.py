@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -80,8 +81,12 @@ def _reply(asker: Asker) -> dict[str, Any]:
         found = asker.reply()
     except RuntimeError as error:
         return {"verdict": UNCERTIFIED, "reason": str(error)}
+    return _told(found) | {"reason": ""}
+
+
+def _told(found: Reply) -> dict[str, Any]:
     row = {"profit [EUR]": found.profit, "expected sales [kWh]": found.accepted, "bill [EUR]": found.bill}
-    return row | {"plan [kWh]": _plan(found), "verdict": found.verdict, "reason": ""}
+    return row | {"plan [kWh]": _plan(found), "verdict": found.verdict}
 
 
 def _piece(asker: Asker, piece: Piece) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def congestion(data: Any, alternatives: Sequence[Any], progress: Progress) -> Ta
 
 
 def alternative_cost(data: Any, alternatives: Sequence[Any], progress: Progress) -> Tables:
-    """costs: the best plan at the largest mark-up at which none of its bids costs more than shortage."""
+    """costs: the best plan at the largest mark-up at which none of its bids costs more than shortage, no cap."""
     rows = []
     for name, asker in _askers(data, alternatives).items():
         model = asker.model()
@@ -127,11 +132,12 @@ def alternative_cost(data: Any, alternatives: Sequence[Any], progress: Progress)
             markup = shortage - (max(prices) - min(prices))
             if markup < 0:
                 continue
-            here = replace(asker, data=change(asker.data, {"parameters.alternative_cost": shortage}))
+            options = {**asker.options, "markup_cap": inf}
+            data_there = change(asker.data, {"parameters.alternative_cost": shortage})
+            here = replace(asker, data=data_there, options=options)
             row = {"alternative": name, "cost of shortage [EUR/kWh]": shortage, "mark-up [EUR/kWh]": markup}
-            row |= _reply(here.under(markup=markup))
-            if row["verdict"] != UNCERTIFIED:
-                row["operator cost [EUR]"] = _cost(here, here.under(markup=markup).reply(), markup)
+            found = here.under(markup=markup).reply()
+            row |= _told(found) | {"operator cost [EUR]": _cost(here, found, markup)}
             rows.append(row)
     return {"costs": pd.DataFrame(rows)}
 

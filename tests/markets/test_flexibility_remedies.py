@@ -248,6 +248,17 @@ def test_audit_up_to_which_penalty_a_schedule_pays(paper):
 # ------------------------------------------------------------------------------------------------- studies
 
 
+@pytest.mark.slow
+def test_profit_grows_with_the_cost_of_shortage():
+    """Nothing but shortage limits the mark-up: 38 kWh at the cost of shortage less the largest price difference."""
+    here = read_case(DATA / "remedies")
+    table = study.alternative_cost(here.data, here.alternatives[:1], quiet)["costs"]
+    costs = table["cost of shortage [EUR/kWh]"]
+    assert list(costs) == [0.5, 1, 2, 5, 10]
+    assert list(table["profit [EUR]"]) == pytest.approx(list(38 * (costs - 0.14) - 13.28), abs=1e-6)
+    assert list(table["operator cost [EUR]"]) == pytest.approx(list(32.455 - 38 + 38 * (costs - 0.14)), abs=1e-6)
+
+
 def test_studies_write_what_they_say(paper, tmp_path):
     tables = study.submitted(paper.data, paper.alternatives, quiet)
     assert set(tables) == {"audit", "money"} and len(tables["audit"]) == 12

@@ -173,3 +173,55 @@ def test_a_rival_without_headroom_is_undercut_by_a_price_difference(tmp_path):
         for m in np.linspace(0, 1, 26)
     ]
     assert max(tried) <= found[best].profit + 1e-6
+
+
+# ------------------------------------------------------------------------------------------------- random streets
+
+
+def street(folder, seed):
+    """Three hours, two days, two feeders; A has a fleet at each, rivals ask something between 0 and 0.3."""
+    rng = np.random.default_rng(seed)
+    files = dict(FILES)
+    files["days.csv"] = "scenario,day,probability [1]\ns,d,0.25\ns,e,0.75\n"
+    files["periods.csv"] = "period,duration [h],price [EUR/kWh]\n" + "".join(
+        f"{t},{length},{price:.3f}\n"
+        for t, length, price in zip("012", (1, 0.5, 1), rng.uniform(-0.05, 0.3, 3), strict=True)
+    )
+    files["feeders.csv"] = "scenario,feeder,rating [kW]\ns,f,120\ns,g,90\n"
+    loads = [(d, f, t, rng.integers(20, 110)) for d in "de" for f in "fg" for t in "012"]
+    files["loads.csv"] = "day,feeder,period,load [kW]\n" + "".join(f"{d},{f},{t},{x}\n" for d, f, t, x in loads)
+    asked = rng.choice([0.0, 0.1, 0.3], 2)
+    files["aggregators.csv"] = "scenario,aggregator,markup [EUR/kWh]\ns,A,0.45\n" + "".join(
+        f"s,{a},{m}\n" for a, m in zip("BC", asked, strict=True)
+    )
+    files["fleets.csv"] = "scenario,fleet,aggregator,feeder,vehicles [1],charger [kW],energy [kWh]\n"
+    files["baselines.csv"] = "scenario,fleet,period,energy [kWh]\n"
+    for fleet, a, f in (("A1", "A", "f"), ("A2", "A", "g"), ("B", "B", "f"), ("C", "C", "g")):
+        files["fleets.csv"] += f"s,{fleet},{a},{f},4,11,10\n"
+        first = int(rng.integers(5, 25))
+        for t, s in zip("012", (first, 5, 35 - first), strict=True):
+            files["baselines.csv"] += f"s,{fleet},{t},{s}\n"
+    del files["envelopes.csv"]
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return reply.Asker.of(read_case(folder).data, dict(scenario="s", aggregator="A", offers="continuous"))
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(k, marks=SLOW) for k in range(2, 8))])
+def test_random_streets(tmp_path, seed):
+    """The leader's profit is what the plain clearing of its plan gives, and no plan on a grid gives more."""
+    here = street(tmp_path, seed)
+    best = here.reply()
+    again = outcome.clear_at(here.data, "s", "continuous", {"A": best.plan})
+    assert best.verdict == "certified"
+    assert again.profit("A") <= best.profit + 1e-6
+    nudged = outcome.clear_at(here.data, "s", "continuous", {"A": best.plan}, {"A": 0.45 - 1e-9})
+    assert nudged.profit("A") == pytest.approx(best.profit, abs=1e-6)  # ties are its own once it asks a little less
+    plans = [(x, y, 40 - x - y) for x in (0, 10, 20, 30, 40) for y in (0, 10, 20) if x + y <= 40]
+    rng = np.random.default_rng(seed)
+    for _ in range(25):
+        one, other = (plans[rng.integers(len(plans))] for _ in range(2))
+        plan = {("A1", t): x for t, x in zip("012", one, strict=True)} | {
+            ("A2", t): x for t, x in zip("012", other, strict=True)
+        }
+        assert outcome.clear_at(here.data, "s", "continuous", {"A": plan}).profit("A") <= best.profit + 1e-6

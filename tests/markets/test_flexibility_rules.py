@@ -10,12 +10,13 @@ import pandas as pd
 import pyomo.environ as pyo
 import pytest
 
+from equilibrium import solve
 from equilibrium.case import Alternative, read_case
 from equilibrium.data import Data, change
 from equilibrium.errors import DataError, Refused
 from equilibrium.run import run_case, solve_one
 from equilibrium.testing import assert_certified
-from models.local_flexibility import market, setting, structures
+from models.local_flexibility import figures, market, setting, structures, values
 
 CASES = Path(__file__).parents[2] / "data/local_flexibility"
 
@@ -67,8 +68,6 @@ def test_buying_at_least_the_requirement_would_trade_energy(paper):
     for place, row in block.relief.items():
         if pyo.value(model.requirement[("typical", *place)]) > 0:
             row.set_value(row.body >= row.upper)
-    from equilibrium import solve
-
     assert solve(model).certificate.ok
     assert pyo.value(block.cost) == pytest.approx(-11.684, abs=1e-9)
     assert sum(v.value for v in block.cut.values()) == pytest.approx(94)
@@ -137,9 +136,9 @@ def test_a_point_counts_feeders_by_their_sensitivity(station):
 
 
 def test_what_feeders_need_themselves_also_relieves_the_point(station):
-    """North needs 5 anyhow; with a rating of 95 that is enough for the station."""
+    """North needs 5 anyhow; with a rating of 95 that is enough for the station, exactly."""
     wide = change(station, {"points.rating[base,station]": 95.0})
-    solved = clear(wide, offers="continuous")
+    solved = clear(wide, offers="continuous", settlement="vcg")
     assert solved.value("point load after", "day=sunny;period=evening;point=station") <= 95 + 1e-9
     assert solved.value("accepted", "aggregator=B;day=sunny") == pytest.approx(0, abs=1e-9)
 
@@ -288,3 +287,26 @@ def test_headroom_of_the_vehicles_plugged_in(paper):
         rows |= {f"baselines.plugged_in[S1,{a},{t}]": most / 11 for t, most in envelope.items()}
     assert cost(change(paper, rows), scenario="S1") == pytest.approx(4.34)
     assert setting.ROUNDING < 1e-12
+
+
+# ---- pictures and the comparison ----------------------------------------------------------------------------------
+
+
+def test_every_scenario_is_drawn_and_compared(tmp_path):
+    results = run_case(CASES / "paper", only=["habit", "S1", "S2", "S2, VCG"], out=tmp_path / "results")
+    drawn = sorted(path.stem for path in (tmp_path / "results/figures").glob("*.png"))
+    assert drawn == ["loads_S1", "loads_S2", "supply_S1", "supply_S2"]
+    compared = results.tables["comparison"].set_index("alternative")
+    assert compared.loc["S1", "pivotal"] == "nobody" and compared.loc["S2", "pivotal"] == "A"
+    assert compared.loc["S2", "operator cost [EUR]"] == pytest.approx(11.472)
+
+
+def test_stacks_add_up_to_net_loads(station):
+    solved = clear(station, offers="continuous")
+    for day in values.days(solved):
+        found = figures.view(solved, day, "north")
+        after = found.inflexible + sum(found.after.values()) - found.shed + found.curtailed
+        expected = [
+            solved.value("net load after", f"day={day.name};feeder=north;period={t}") for t in solved.model.period
+        ]
+        assert after == pytest.approx(expected)
