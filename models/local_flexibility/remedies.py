@@ -25,7 +25,7 @@ import pyomo.environ as pyo
 from equilibrium import solve
 
 from . import delivery, setting, settlement, strategic, values
-from .outcome import Outcome, Plan, clear_at
+from .outcome import Outcome, Plan, clear_at, rents
 from .reply import Asker, Piece, Reply, moved, over_markups, over_penalties
 
 PAYS = 1e-6  # EUR; a gain below it is none
@@ -68,7 +68,7 @@ class Street:
 
 
 def _shortage(outcome: Outcome) -> float:
-    return max(sum(day.unserved.values()) for day in outcome.dispatch.values())
+    return max(day.missing for day in outcome.dispatch.values())
 
 
 def compare(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def _at_marginal_prices(outcome: Outcome, rule: str) -> dict[str, float]:
     for d, dispatch in outcome.dispatch.items():
         lowest, _ = settlement.price_range(model, d, rule == "pay_as_cleared_net")
         paid, bills = settlement.cleared(model, dispatch, lowest), values.final_bills(model, dispatch)
-        shortage = sum(dispatch.unserved.values()) * float(pyo.value(model.alternative_cost))
+        shortage = dispatch.missing * float(pyo.value(model.alternative_cost))
         for name in model.aggregator:
             found[name] += outcome.chance(d) * (paid[name] - bills[name])
         found[""] += outcome.chance(d) * (sum(paid.values()) + shortage)
@@ -145,8 +145,10 @@ def _clarke(street: Street, plan: Plan) -> dict[str, float]:
     """Expected profit by aggregator if all are paid their Clarke rents, and under '' the operator's cost, EUR."""
     here = street.clear(plan, 0.0)
     cost = here.operator_cost()
-    rents = {a: street.clear(plan, 0.0, without=a).operator_cost() - cost for a in here.model.aggregator}
-    return {a: rent - here.bill(a) + _extra(here, a) for a, rent in rents.items()} | {"": cost + sum(rents.values())}
+    who = street.asker.aggregator
+    found = rents(street.asker.data, here, street.asker.options["offers"], {who: plan}, {who: 0.0})
+    rent = {a: sum(here.chance(d) * found[d, a] for d in here.model.day) for a in here.model.aggregator}
+    return {a: x - here.bill(a) + _extra(here, a) for a, x in rent.items()} | {"": cost + sum(rent.values())}
 
 
 def _extra(outcome: Outcome, a: str) -> float:

@@ -123,10 +123,16 @@ def compared(street):
 
 
 def test_every_reference_number_of_the_case():
-    found = run_case(DATA / "remedies", write=False, only=["certain, no remedy", "certain, penalty", "certain, VCG"])
+    found = run_case(
+        DATA / "remedies", write=False, only=["certain, no remedy", "certain, penalty of 0.5", "certain, VCG"]
+    )
     checked = found.tables["validation"]
     assert found.code == 0 and len(checked) >= 12
     assert (checked["within"] == "yes").all(), checked[checked["within"] != "yes"].to_string()
+    for one in found.solved:  # what A gets and pays in the accounts is its profit
+        books = found.tables["accounts"]
+        mine = books[(books["alternative"] == one.alternative.name) & (books["party"] == "aggregator A")]
+        assert mine["value"].sum() == pytest.approx(one.value("profit", "aggregator=A"), abs=1e-6)
 
 
 @pytest.mark.parametrize(
