@@ -87,18 +87,23 @@ def accounts(model: Any) -> list[tuple[str, str, float, str]]:
     """Payments for what is left out, in expectation: the penalty, and the cheaper energy."""
     if model.leader.component("missing") is None:
         return []
-    who, here, least = f"aggregator {model.strategist}", model.scenario, cheapest_price(model)
+    who, less = f"aggregator {model.strategist}", saved(model)
     fine = expected_missing(model) * float(pyo.value(model.penalty))
-    saved = sum(
-        float(pyo.value(model.probability[here, d] * (model.price[t] - least))) * max(0.0, float(f.value))
-        for (d, _, t), f in model.leader.missing.items()
-    )
     return [
         (who, "payment of penalty", -fine, "EUR"),
         ("operator", "payment of penalty", fine, "EUR"),
-        (who, "payment for energy, charged later", saved, "EUR"),
-        ("wholesale market", "payment for energy, charged later", -saved, "EUR"),
+        (who, "payment for energy, charged later", less, "EUR"),
+        ("wholesale market", "payment for energy, charged later", -less, "EUR"),
     ]
+
+
+def saved(model: Any) -> float:
+    """What charging in the cheapest period saves at wholesale prices, expected, EUR."""
+    here, least = model.scenario, cheapest_price(model)
+    return sum(
+        float(pyo.value(model.probability[here, d] * (model.price[t] - least))) * max(0.0, float(f.value))
+        for (d, _, t), f in model.leader.missing.items()
+    )
 
 
 def overload(again: Any, day: str, left: dict[Place, float]) -> float:

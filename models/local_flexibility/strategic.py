@@ -215,7 +215,8 @@ def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
         yield "accepted", f"aggregator={a};day={d}", float(pyo.value(leader.accepted[d])), "kWh"
         yield "operator cost", f"day={d}", _cost(again, paid, d), "EUR"
     yield "expected operator cost", "", sum(again.chance(d) * _cost(again, paid, d) for d in model.day), "EUR"
-    yield "expected social cost", "", again.social_cost(), "EUR"
+    less = delivering.saved(model) if leader.component("missing") is not None else 0.0
+    yield "expected social cost", "", again.social_cost() - less, "EUR"
     yield "profit", f"aggregator={a}", float(pyo.value(leader.profit)), "EUR"
     if leader.component("missing") is not None:
         yield from delivering.report(model, again)

@@ -203,6 +203,7 @@ def test_overload_by_non_delivery():
     assert found.value("not delivered", "day=typical") == pytest.approx(47, abs=1e-6)
     assert found.value("overload by non-delivery", "day=typical") == pytest.approx(47, abs=1e-6)
     assert found.value("cost of overload", "day=typical") == pytest.approx(470, abs=1e-5)
+    assert found.value("expected social cost") == pytest.approx(13.635 - 0.14 * 47, abs=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------- audit
