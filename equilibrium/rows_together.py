@@ -38,9 +38,7 @@ def values_together(
                 return None
             held = solve_held(structure.build(data, **alternative.options), tape)
             values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
-        except (
-            ZeroDivisionError
-        ):  # whatever does not work on many numbers works on one: the single route says what is wrong
+        except Exception:  # whatever does not work on many numbers works on one: the single route says what is wrong
             return None
     return values, held, ~tape.astray & held.ok
 

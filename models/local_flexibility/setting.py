@@ -20,6 +20,7 @@ from .congestion import FeedIn, Points
 
 WHOLE = 1e-9  # a baseline so close below a whole number of steps counts as that number (rounding of the data)
 ROUNDING = 1e-14  # a net load so close to the capacity is the capacity: neither relief is needed nor is there room
+AT_A_POINT = 1e-12  # the same above feeders, where the rounding of several adds up
 TINY = 1e-15  # kWh; a minimum bid of zero admits everything
 
 
@@ -65,7 +66,7 @@ def _beyond_ratings(data: Any, model: pyo.ConcreteModel) -> None:
     """``limited``: feeders with a limit on what they feed in; ``sensitivity``: what feeders load each point with."""
     here, limits = model.scenario, data.tables["feeders"].get("feed_in", {})
     model.limited = {f for f in model.feeder if math.isfinite(limits.get((here, f), math.inf))}
-    if model.limited:
+    if "feed_in" in data.tables["feeders"]:
         model.feed_in = data.param("feeders", "feed_in")
     model.sensitivity = {c: {} for s, c in keys(data, "points") if s == here}
     if model.sensitivity:
@@ -95,16 +96,15 @@ def fleets(data: Any, model: pyo.ConcreteModel, offers: str) -> None:
     model.baseline = {(u, t): model.declared[here, u, t] for s, u, t in keys(data, "baselines") if s == here}
     model.offer = {place: offered(model, s, offers) for place, s in model.baseline.items()}
     model.headroom = {(u, t): _headroom(model, u, t) for u in names for t in model.period}
-    model.lots = {}
-    if offers == "lots":
+    if "lot" in table:
         model.lot = data.param("fleets", "lot")
-        model.lots = {(u, t): _lot(model, here, u, t) for u, t in model.offer}
+    model.lots = {(u, t): _lot(model, here, u, t) for u, t in model.offer if offers == "lots"}
 
 
 def _lot(model: pyo.ConcreteModel, here: str, u: str, t: str) -> Any:
     """The lot of a fleet, or what one of its chargers delivers in the period, kWh."""
     given = model.lot[here, u]
-    return given if pyo.value(given) else model.charger[here, u] * model.duration[t]
+    return given + positive(1 - given / TINY) * model.charger[here, u] * model.duration[t]
 
 
 def offered(model: pyo.ConcreteModel, baseline: Any, offers: str) -> Any:
@@ -203,7 +203,8 @@ def _points(model: pyo.ConcreteModel) -> None:
             load = sum(g * model.net[d, f, t] for f, g in weight.items())
             relieved = sum(g * model.requirement[d, f, t] for f, g in weight.items())
             model.point_load[d, c, t] = load
-            model.point_excess[d, c, t] = load - relieved - model.point_rating[here, c] * model.duration[t]
+            capable = model.point_rating[here, c] * model.duration[t]
+            model.point_excess[d, c, t] = load - relieved - (1 + AT_A_POINT) * capable
         for c in model.sensitivity:
             model.point_most[d, c, t] = _most(model, d, c, t)
 

@@ -136,9 +136,9 @@ def test_a_point_counts_feeders_by_their_sensitivity(station):
 
 
 def test_what_feeders_need_themselves_also_relieves_the_point(station):
-    """North needs 5 anyhow; with a rating of 95 that is enough for the station."""
+    """North needs 5 anyhow; with a rating of 95 that is enough for the station, exactly."""
     wide = change(station, {"points.rating[base,station]": 95.0})
-    solved = clear(wide, offers="continuous")
+    solved = clear(wide, offers="continuous", settlement="vcg")
     assert solved.value("point load after", "day=sunny;period=evening;point=station") <= 95 + 1e-9
     assert solved.value("accepted", "aggregator=B;day=sunny") == pytest.approx(0, abs=1e-9)
 
