@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import settlement, strategic, values
+from . import delivery, strategic, values
 
 
 def accounts(solved: Any) -> pd.DataFrame:
@@ -17,8 +17,9 @@ def accounts(solved: Any) -> pd.DataFrame:
         rows = _habits(solved.model)
     elif structure == "strategic":
         again = strategic.cleared_again(solved)
-        asked = {d: settlement.bids(again.model, dispatch) for d, dispatch in again.dispatch.items()}
-        rows = _cleared(again.model, [values.Day(d, again.dispatch[d], paid, paid) for d, paid in asked.items()])
+        settled = strategic.payments(solved, again)
+        rows = _cleared(again.model, [values.Day(d, again.dispatch[d], paid, paid) for d, paid in settled.items()])
+        rows += delivery.accounts(solved.model)
     else:
         rows = _cleared(solved.model, values.days(solved))
     return pd.DataFrame(rows, columns=["party", "item", "value", "unit"])

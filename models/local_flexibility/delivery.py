@@ -83,6 +83,29 @@ def report(model: Any, again: Any) -> Iterator[tuple[str, str, float, str]]:
     yield "expected not delivered", "", expected_missing(model), "kWh"
 
 
+def accounts(model: Any) -> list[tuple[str, str, float, str]]:
+    """Payments for what is left out, in expectation: the penalty, and the cheaper energy."""
+    if model.leader.component("missing") is None:
+        return []
+    who, less = f"aggregator {model.strategist}", saved(model)
+    fine = expected_missing(model) * float(pyo.value(model.penalty))
+    return [
+        (who, "payment of penalty", -fine, "EUR"),
+        ("operator", "payment of penalty", fine, "EUR"),
+        (who, "payment for energy, charged later", less, "EUR"),
+        ("wholesale market", "payment for energy, charged later", -less, "EUR"),
+    ]
+
+
+def saved(model: Any) -> float:
+    """What charging in the cheapest period saves at wholesale prices, expected, EUR."""
+    here, least = model.scenario, cheapest_price(model)
+    return sum(
+        float(pyo.value(model.probability[here, d] * (model.price[t] - least))) * max(0.0, float(f.value))
+        for (d, _, t), f in model.leader.missing.items()
+    )
+
+
 def overload(again: Any, day: str, left: dict[Place, float]) -> float:
     """How far net loads exceed the ratings once what was left out arrives in the cheapest period, kWh.
 

@@ -62,7 +62,7 @@ class Outcome:
         for d, dispatch in self.dispatch.items():
             moved = sum(price[t] * q for (_, t), q in dispatch.add.items())
             moved -= sum(price[t] * q for (_, t), q in dispatch.cut.items())
-            shortage = float(pyo.value(self.model.alternative_cost)) * sum(dispatch.unserved.values())
+            shortage = float(pyo.value(self.model.alternative_cost)) * dispatch.missing
             total += self.chance(d) * (moved + shortage)
         return total
 
@@ -118,3 +118,17 @@ def stated(
                 model.headroom[u, t] = max(0.0, float(pyo.value(setting.chargeable(model, u, t))) - s)
     setting.network(model)
     return model
+
+
+def rents(
+    data: Any, here: Outcome, offers: str, plans: Mapping[str, Plan], markups: Mapping[str, float]
+) -> dict[tuple[str, str], float]:
+    """What ``here``, cleared with these plans and mark-ups, would cost more without the bids of one, EUR.
+
+    By (day, aggregator). Who is left out keeps its baseline. Raises RuntimeError where a clearing is not certified.
+    """
+    found = {}
+    for a in here.model.aggregator:
+        alone = clear_at(data, here.model.scenario, offers, plans, markups, without=a)
+        found |= {(d, a): alone.operator_cost(d) - here.operator_cost(d) for d in here.model.day}
+    return found

@@ -123,6 +123,7 @@ def remedies(tables: Tables) -> Mapping[str, Figure]:
     return {
         "remedies": _by_remedy(tables["remedies"]),
         "penalty": _by_availability(tables["penalties"]),
+        **_by_penalty(tables["plans"]),
         "aggregators": _by_number(tables["aggregators"]),
     }
 
@@ -172,6 +173,28 @@ def _by_availability(table: pd.DataFrame) -> Figure:
     axis.set_yscale("log")
     _legend(figure, axis, 2)
     return figure
+
+
+def _by_penalty(table: pd.DataFrame) -> dict[str, Figure]:
+    """Profit and the operator's cost against the penalty, a line for each energy that is truly there."""
+    found = {}
+    for scenario, here in table.groupby("scenario", sort=False):
+        figure, axes = _axes(2, 6.0)
+        last = here["from penalty [EUR/kWh]"].max()
+        for colour, (there, part) in zip(_cycle(), here.groupby("there [kWh]", sort=False), strict=False):
+            ends = part[["from penalty [EUR/kWh]", "to penalty [EUR/kWh]"]].to_numpy().ravel()
+            profits = part[["profit at the start [EUR]", "profit at the end [EUR]"]].to_numpy().ravel()
+            axes[0].plot(ends, profits, color=colour, label=f"{there:g} kWh there")
+            axes[1].plot(ends, np.repeat(part["operator cost [EUR]"].to_numpy(), 2), color=colour)
+        axes[1].set_xlim(0, 1.1 * last)
+        lowest = here.loc[here["not delivered [kWh]"] < 1e-6, "profit at the end [EUR]"].min()
+        axes[0].set_ylim(1.3 * min(0.0, lowest) - 1, 1.1 * here["profit at the start [EUR]"].max())
+        axes[0].set_ylabel("its profit [EUR]")
+        axes[1].set_ylabel("cost of the operator [EUR]")
+        axes[1].set_xlabel("penalty on declared charging that is left out [EUR/kWh]")
+        _legend(figure, axes[0])
+        found[f"by_penalty_{scenario}"] = figure
+    return found
 
 
 def _by_number(table: pd.DataFrame) -> Figure:

@@ -25,7 +25,7 @@ import pyomo.environ as pyo
 from equilibrium import solve
 
 from . import delivery, setting, settlement, strategic, values
-from .outcome import Outcome, Plan, clear_at
+from .outcome import Outcome, Plan, clear_at, rents
 from .reply import Asker, Piece, Reply, moved, over_markups, over_penalties
 
 PAYS = 1e-6  # EUR; a gain below it is none
@@ -68,7 +68,7 @@ class Street:
 
 
 def _shortage(outcome: Outcome) -> float:
-    return max(sum(day.unserved.values()) for day in outcome.dispatch.values())
+    return max(day.missing for day in outcome.dispatch.values())
 
 
 def compare(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def _at_marginal_prices(outcome: Outcome, rule: str) -> dict[str, float]:
     for d, dispatch in outcome.dispatch.items():
         lowest, _ = settlement.price_range(model, d, rule == "pay_as_cleared_net")
         paid, bills = settlement.cleared(model, dispatch, lowest), values.final_bills(model, dispatch)
-        shortage = sum(dispatch.unserved.values()) * float(pyo.value(model.alternative_cost))
+        shortage = dispatch.missing * float(pyo.value(model.alternative_cost))
         for name in model.aggregator:
             found[name] += outcome.chance(d) * (paid[name] - bills[name])
         found[""] += outcome.chance(d) * (sum(paid.values()) + shortage)
@@ -145,8 +145,10 @@ def _clarke(street: Street, plan: Plan) -> dict[str, float]:
     """Expected profit by aggregator if all are paid their Clarke rents, and under '' the operator's cost, EUR."""
     here = street.clear(plan, 0.0)
     cost = here.operator_cost()
-    rents = {a: street.clear(plan, 0.0, without=a).operator_cost() - cost for a in here.model.aggregator}
-    return {a: rent - here.bill(a) + _extra(here, a) for a, rent in rents.items()} | {"": cost + sum(rents.values())}
+    who = street.asker.aggregator
+    found = rents(street.asker.data, here, street.asker.options["offers"], {who: plan}, {who: 0.0})
+    rent = {a: sum(here.chance(d) * found[d, a] for d in here.model.day) for a in here.model.aggregator}
+    return {a: x - here.bill(a) + _extra(here, a) for a, x in rent.items()} | {"": cost + sum(rent.values())}
 
 
 def _extra(outcome: Outcome, a: str) -> float:
@@ -161,20 +163,25 @@ def penalty(street: Street) -> Iterator[dict[str, Any]]:
         asker = replace(street.asker, options=options)
         best, note = asker.reply(), ""
         again, honest = street.clear(best.plan), street.clear(street.honest).profit(asker.aggregator)
+        costs = _costs(again)
         if best.missing > PAYS:
-            late = sum(again.chance(d) * delivery.overload(again, d, left) for d, left in _left(asker).items())
-            note = f"{best.missing:.6g} kWh not delivered; they overload the network by {late:.6g} kWh"
-        yield _row(street, "penalty", level, "EUR/kWh", best.plan, (best.profit, honest), **_costs(again), note=note)
+            less, late = _left_out(asker, again)
+            costs["social cost [EUR]"] -= less
+            note = (
+                f"{best.missing:.6g} kWh not delivered; they overload the network by {late:.6g} kWh, not in the costs"
+            )
+        yield _row(street, "penalty", level, "EUR/kWh", best.plan, (best.profit, honest), **costs, note=note)
 
 
-def _left(asker: Asker) -> dict[str, dict[tuple[str, str], float]]:
-    """What the best plan leaves out, by day."""
+def _left_out(asker: Asker, again: Outcome) -> tuple[float, float]:
+    """(what leaving out saves at wholesale prices, EUR; the overload that it makes, kWh), both expected."""
     model = asker.model()
     solve(model)
-    found: dict[str, dict[tuple[str, str], float]] = {d: {} for d in model.day}
+    left: dict[str, dict[tuple[str, str], float]] = {d: {} for d in model.day}
     for (d, u, t), f in model.leader.missing.items():
-        found[d][u, t] = max(0.0, float(f.value))
-    return found
+        left[d][u, t] = max(0.0, float(f.value))
+    late = sum(again.chance(d) * delivery.overload(again, d, part) for d, part in left.items())
+    return delivery.saved(model), late
 
 
 def cap(street: Street) -> Iterator[dict[str, Any]]:
@@ -343,29 +350,43 @@ def divide(street: Street, number: int) -> Street:
     return Street.of(changed, options)
 
 
-def penalties(street: Street, progress: Callable[[str], None]) -> pd.DataFrame:
+def penalties(street: Street, progress: Callable[[str], None]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """By how many of its vehicles are there where its best plan has most: the penalty from which on nothing is left
-    out, and from which on its honest plan is best (infinite: none).
+    out, and from which on its honest plan is best (infinite: none); and its profit and the operator's cost, plan by
+    plan.
 
     Ends with the first number at which the plan without remedy is delivered in full: more vehicles change nothing.
     """
-    asker = replace(street.asker, options={**street.asker.options, "delivery": "penalised"})
     (u, t), _ = max(street.best.plan.items(), key=lambda one: one[1] - street.honest.get(one[0], 0.0))
-    fleet = asker.data.tables["fleets"].loc[(asker.scenario, u)]
-    each = float(fleet["charger"]) * float(asker.data.tables["periods"].at[t, "duration"])
-    top = HIGH * float(asker.data.parameters["alternative_cost"])
-    rows = []
+    fleet = street.asker.data.tables["fleets"].loc[(street.asker.scenario, u)]
+    each = float(fleet["charger"]) * float(street.asker.data.tables["periods"].at[t, "duration"])
+    top = HIGH * float(street.asker.data.parameters["alternative_cost"])
+    rows, plans = [], []
     for there in [each * k for k in range(int(fleet["vehicles"]) + 1)]:
-        progress(f"{asker.scenario}: {there:g} kWh there")
-        found = over_penalties(replace(asker, data=_there(asker, u, t, there)), 0.0, top)
-        row = {"scenario": asker.scenario, "fleet": u, "period": t, "there [kWh]": there}
-        row |= {"profit without penalty [EUR]": found[0].profit(0.0), "profit in the end [EUR]": found[-1].profit(top)}
+        progress(f"{street.asker.scenario}: {there:g} kWh there")
+        found = by_penalty(street, u, t, there, top)
+        who = {"scenario": street.asker.scenario, "fleet": u, "period": t, "there [kWh]": there}
+        row = {"profit without penalty [EUR]": found[0].profit(0.0), "profit in the end [EUR]": found[-1].profit(top)}
         row |= {"all delivered from [EUR/kWh]": _since(found, lambda reply: reply.missing <= PAYS)}
         row |= {"honest from [EUR/kWh]": _since(found, lambda reply: moved(reply.plan, street.honest) <= PAYS)}
-        rows.append(row | {"verdict": "certified"})
+        rows.append(who | row | {"verdict": "certified"})
+        plans += [who | _of_piece(street, piece) for piece in found]
         if found[-1].profit(top) >= street.best.profit - PAYS:
             break
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), pd.DataFrame(plans)
+
+
+def by_penalty(street: Street, fleet: str, period: str, there: float, top: float) -> list[Piece]:
+    """The best plans at penalties from nothing to top, with so much truly available in one period."""
+    asker = replace(street.asker, options={**street.asker.options, "delivery": "penalised"})
+    return over_penalties(replace(asker, data=_there(asker, fleet, period, there)), 0.0, top)
+
+
+def _of_piece(street: Street, piece: Piece) -> dict[str, Any]:
+    row = {"from penalty [EUR/kWh]": piece.low, "to penalty [EUR/kWh]": piece.high}
+    row |= {"profit at the start [EUR]": piece.profit(piece.low), "profit at the end [EUR]": piece.profit(piece.high)}
+    row |= {"not delivered [kWh]": piece.reply.missing}
+    return row | {"operator cost [EUR]": street.clear(piece.reply.plan).operator_cost(), "verdict": "certified"}
 
 
 def _since(found: list[Piece], holds: Callable[[Reply], bool]) -> float:

@@ -37,7 +37,8 @@ from equilibrium.errors import Refused
 from . import delivery as delivering
 from . import setting
 from .clearing import Limits, clear
-from .outcome import Outcome, clear_at
+from .outcome import Outcome, clear_at, rents
+from .settlement import bids
 
 
 def strategic(
@@ -209,11 +210,13 @@ def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
     honest = _cleared(solved, cheapest(model))
     for (u, t), s in planned(model).items():
         yield "declared", f"fleet={u};period={t}", s, "kWh"
+    paid = payments(solved, again)
     for d in model.day:
         yield "accepted", f"aggregator={a};day={d}", float(pyo.value(leader.accepted[d])), "kWh"
-        yield "operator cost", f"day={d}", again.operator_cost(d), "EUR"
-    yield "expected operator cost", "", again.operator_cost(), "EUR"
-    yield "expected social cost", "", again.social_cost(), "EUR"
+        yield "operator cost", f"day={d}", _cost(again, paid, d), "EUR"
+    yield "expected operator cost", "", sum(again.chance(d) * _cost(again, paid, d) for d in model.day), "EUR"
+    less = delivering.saved(model) if leader.component("missing") is not None else 0.0
+    yield "expected social cost", "", again.social_cost() - less, "EUR"
     yield "profit", f"aggregator={a}", float(pyo.value(leader.profit)), "EUR"
     if leader.component("missing") is not None:
         yield from delivering.report(model, again)
@@ -222,6 +225,22 @@ def report(solved: Any) -> Iterator[tuple[str, str, float, str]]:
         yield "honest profit", f"aggregator={a}", honest.profit(a), "EUR"
     yield "honest profit without market", f"aggregator={a}", -honest.bill(a), "EUR"
     yield "honest operator cost", "", honest.operator_cost(), "EUR"
+
+
+def payments(solved: Any, again: Outcome) -> dict[str, dict[str, float]]:
+    """By day what each aggregator is paid for relief, EUR: its bids, with settlement=vcg also what they save."""
+    model = solved.model
+    paid = {d: bids(again.model, dispatch) for d, dispatch in again.dispatch.items()}
+    if model.settlement == "vcg":
+        who, offers = model.strategist, solved.alternative.options["offers"]
+        for (d, a), rent in rents(solved.data, again, offers, {who: planned(model)}, {who: 0.0}).items():
+            paid[d][a] += rent
+    return paid
+
+
+def _cost(again: Outcome, paid: dict[str, dict[str, float]], d: str) -> float:
+    """What the operator pays on a day, and shortage, EUR."""
+    return sum(paid[d].values()) + again.dispatch[d].missing * float(pyo.value(again.model.alternative_cost))
 
 
 def cheapest(model: Any) -> dict[tuple[str, str], float]:

@@ -156,7 +156,7 @@ def against_each_other(data: Any, alternatives: Sequence[Any], progress: Progres
 
 
 def compare(data: Any, alternatives: Sequence[Any], progress: Progress) -> Tables:
-    """remedies: one row each; penalties, aggregators, rights: what they depend on."""
+    """remedies: one row each; penalties, aggregators, rights: what they depend on; plans: best plans by penalty."""
     found: dict[tuple[str, str], Asker] = {}
     penalties: dict[tuple[str, str], set[float]] = {}
     for one in _askers(data, alternatives, enforced=False).values():
@@ -172,10 +172,13 @@ def compare(data: Any, alternatives: Sequence[Any], progress: Progress) -> Table
         )
         for who, one in found.items()
     }
-    parts: dict[str, list[pd.DataFrame]] = {"remedies": [], "penalties": [], "aggregators": [], "rights": []}
+    names = ("remedies", "penalties", "aggregators", "rights", "plans")
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in names}
     for street in streets.values():
         parts["remedies"].append(remedies.compare(street, progress))
-        parts["penalties"].append(remedies.penalties(street, progress))
+        thresholds, plans = remedies.penalties(street, progress)
+        parts["penalties"].append(thresholds)
+        parts["plans"].append(plans)
         parts["aggregators"].append(remedies.division(street, progress))
         parts["rights"].append(remedies.rights_table(street))
     return {name: pd.concat(parts[name], ignore_index=True) for name in reversed(parts)}

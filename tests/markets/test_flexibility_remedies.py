@@ -123,10 +123,16 @@ def compared(street):
 
 
 def test_every_reference_number_of_the_case():
-    found = run_case(DATA / "remedies", write=False, only=["certain, no remedy", "certain, penalty", "certain, VCG"])
+    found = run_case(
+        DATA / "remedies", write=False, only=["certain, no remedy", "certain, penalty of 0.5", "certain, VCG"]
+    )
     checked = found.tables["validation"]
     assert found.code == 0 and len(checked) >= 12
     assert (checked["within"] == "yes").all(), checked[checked["within"] != "yes"].to_string()
+    for one in found.solved:  # what A gets and pays in the accounts is its profit
+        books = found.tables["accounts"]
+        mine = books[(books["alternative"] == one.alternative.name) & (books["party"] == "aggregator A")]
+        assert mine["value"].sum() == pytest.approx(one.value("profit", "aggregator=A"), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +203,7 @@ def test_overload_by_non_delivery():
     assert found.value("not delivered", "day=typical") == pytest.approx(47, abs=1e-6)
     assert found.value("overload by non-delivery", "day=typical") == pytest.approx(47, abs=1e-6)
     assert found.value("cost of overload", "day=typical") == pytest.approx(470, abs=1e-5)
+    assert found.value("expected social cost") == pytest.approx(13.635 - 0.14 * 47, abs=1e-6)
 
 
 # ------------------------------------------------------------------------------------------------- audit
