@@ -32,7 +32,8 @@ BOUNDS = 40
 """Steps towards a bound at most; fewer than ten are needed."""
 
 BREAKS = 2000
-"""Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number."""
+"""Prices at which users of aggregators with 0 < alpha < 1 drop out are all examined up to this number; beyond it one
+zero is found, and nothing is said of others."""
 
 ROUGH = 0.1
 """On the way to a zero multipliers are solved for up to this (in the logarithm), purchases corrected for the rest."""
@@ -202,14 +203,20 @@ def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
         own = group.b[sizes]
         edges.append(own[(own > floor) & (own < ceiling)])
     breaks = np.unique(np.concatenate(edges)) if edges else np.zeros(0)
-    complete = len(breaks) <= BREAKS
-    inner = [game.price.total(float(b)) for b in (breaks if complete else breaks[:BREAKS])]
+    complete = len(breaks) <= BREAKS and len(breaks) * len(game.a) <= WORK
+    inner = [game.price.total(float(b)) for b in breaks[:BREAKS]]
     ends = [low, *inner, high]
     parts = [
         (a * (1 + EDGE) if k else a, b * (1 - EDGE) if k + 2 < len(ends) else b)
         for k, (a, b) in enumerate(pairwise(ends))
     ]
     return [(a, b) for a, b in parts if b > a], complete
+
+
+def crowded(game: Game) -> bool:
+    """Whether users may drop out at so many prices that they are not examined."""
+    high = ceiling(game) if game.choosy else 0.0
+    return high > 0 and not _parts(game, high)[1]
 
 
 def ceiling(game: Game) -> float:
@@ -282,6 +289,9 @@ def candidates(game: Game, allowed: int | None = None, excess: Excess | None = N
     if len(parts) == 1 and (allowed == 0 or (kappa is not None and kappa <= 0)):
         only = one(game, high, excess)
         return Zeros(() if only is None else (only,), kappa is not None and kappa <= 0)
+    if not complete:
+        only = one(game, high, excess)
+        return Zeros(() if only is None else (only,), False)
     found: list[float] = []
     budget = max(50, WORK // len(game.a)) if allowed is None else allowed
     for low, top in parts:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from equilibrium.certificate import Check
+from equilibrium.certificate import LOCAL, Check
 from equilibrium.errors import Refused
 from equilibrium.own import Own
 from equilibrium.solvers.outcome import Outcome, Termination
@@ -16,6 +17,7 @@ from equilibrium.uniqueness import Uniqueness
 
 from . import capped, setting
 from .equilibria import Found, Profile, payoff, response, solve
+from .game import crowded
 
 LARGE = 60
 """More users than this are not stated as a Pyomo model: every payoff holds every user's purchase, so derivatives grow
@@ -26,6 +28,9 @@ SEARCHED = 5000
 
 NAME = "one number per aggregator"
 WORDS = {"unique": "certified", "one": "certified", "several": "several", "none": "none", "unsettled": "uncertified"}
+CROWDED = (
+    "stationary, by the market's own responses: other sets of users who take part were not examined, they are too many"
+)
 GLOBAL = "global, by the market's own responses: every aggregator's best response over all deviations"
 
 
@@ -53,10 +58,12 @@ def _answer(case: setting.Setting) -> Own | None:
     checks = examine(case, found.equilibria[0]) if found.equilibria else []
     passed = all(check.passed for check in checks)
     verdict = WORDS[found.verdict] if passed else "uncertified"
+    if verdict == "certified" and not capped_price and crowded(case.game):
+        verdict, found = LOCAL, replace(found, reason=CROWDED)
     outcome = Outcome(Termination.SOLVED, found.reason, time.perf_counter() - began, NAME)
     return Own(
         verdict,
-        scope(case, found) if passed else "a response was not confirmed",
+        (CROWDED if verdict == LOCAL else scope(case, found)) if passed else "a response was not confirmed",
         Uniqueness(*[_word(found)] * 2, found.reason),
         checks,
         _listed(case, found),

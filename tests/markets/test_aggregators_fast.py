@@ -140,6 +140,17 @@ def test_no_equilibrium_with_finite_payoffs_names_the_user() -> None:
         assert found.verdict == "none" and found.blocked_by == 2
 
 
+def test_too_many_users_who_may_drop_out_are_said_to_be() -> None:
+    random = np.random.default_rng(6)
+    n = 40_000
+    one = game(random.uniform(0.1, 0.9, (2, n // 2)), random.uniform(0, 10, (2, n // 2)), 0.5, 0.4 / n)
+    tables = data(one)
+    found = solve_one(tables.market, tables, Alternative("many", "aggregators", {"alpha": "", "membership": ""}))
+    certificate = found.solution.certificate
+    assert certificate.verdict == "certified, local" and "too many" in certificate.scope
+    assert certificate.uniqueness.decisions == "not proved"
+
+
 # ---- random games ---------------------------------------------------------------------------------------------------
 
 
