@@ -22,7 +22,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
-from equilibrium.errors import EquilibriumError
+from equilibrium.errors import EquilibriumError, Refused
 
 from . import generation, strategic, structures, undetermined
 
@@ -61,6 +61,7 @@ def given_loads(data: Any, load: Mapping[Any, float], owner_buys: bool) -> pyo.C
 def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None]) -> Mapping[str, pd.DataFrame]:
     """Tables ``integration`` (a row for each way to be separate: costs, what integration saves, by which effect) and
     ``loads`` (flexible load by period, MWh)."""
+    with_generators(data)
     rows, loads = [], []
     for aggregators, timing in SEPARATE:
         progress(f"{aggregators} aggregators, {TIMINGS[timing]}")
@@ -73,6 +74,12 @@ def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None])
         loads.append(load.assign(**named))
     columns = ["aggregators", "timing", "period", "separate [MWh]", "integrated [MWh]"]
     return {"integration": pd.DataFrame(rows), "loads": pd.concat(loads).reindex(columns=columns)}
+
+
+def with_generators(data: Any) -> None:
+    """Raise Refused unless the case has generators with market power."""
+    if "generators" not in data.tables:
+        raise Refused("this study needs the table generators.csv: who has market power in generation, at what cost")
 
 
 def compare(data: Any, aggregators: int, timing: str) -> tuple[dict[str, Any], pd.DataFrame]:

@@ -29,6 +29,7 @@ COSTS = np.linspace(0.0, 0.95, 14)
 def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None]) -> Mapping[str, pd.DataFrame]:
     """Table ``region``: swing [MWh], generator cost [EUR/MWh], costs [EUR], what integration saves, and which is
     better. Raises Refused unless there are two periods."""
+    integration.with_generators(data)
     demand, generators = data.tables["demand"], data.tables["generators"]
     if len(demand) != 2:
         raise Refused(f"this study is for two periods; the case has {len(demand)}")

@@ -16,6 +16,7 @@ from fdr_reference import Setup
 from equilibrium import solve
 from equilibrium.case import read_case
 from equilibrium.data import Data, change
+from equilibrium.errors import Refused
 from equilibrium.study import run_study
 from models.fdr_structures import integration, market, strategic
 
@@ -198,3 +199,9 @@ def test_the_study_tells_every_way_to_be_separate(tmp_path: Path) -> None:
     assert (table["better"] == "integrated").all()
     assert (table["verdict"] == "certified").all()
     assert table[["by production [EUR]", "by allocation [EUR]"]].isna().all().all()
+
+
+@pytest.mark.parametrize("study", ["integration", "region"])
+def test_a_case_without_generators_is_told_what_is_missing(study: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"needs the table generators\.csv"):
+        run_study(DATA / "stockholm", study, out=tmp_path / "out")
