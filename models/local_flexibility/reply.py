@@ -199,7 +199,9 @@ def pieces(solve_at: Callable[[float], Reply], slope: Callable[[Reply], float], 
     ends = [low, *(x for x, _ in corners), high]
     best = [first, *(point for _, point in corners)]
     return [
-        Piece(a, b, reply, at, slope(reply)) for (a, b), (at, reply) in zip(pairwise(ends), best, strict=True) if b > a
+        Piece(a, b, reply, at, slope(reply))
+        for (a, b), (at, reply) in zip(pairwise(ends), best, strict=True)
+        if b - a > 1e-12
     ]
 
 
