@@ -129,7 +129,9 @@ def remedies(tables: Tables) -> Mapping[str, Figure]:
 
 
 def _by_remedy(table: pd.DataFrame) -> Figure:
-    table = table[table["gain [EUR]"].notna()]
+    table = table[table["gain [EUR]"].notna()].copy()
+    several_levels = table["remedy"].isin(table.loc[table.duplicated(["scenario", "remedy"]), "remedy"])
+    table.loc[several_levels, "remedy"] += " " + table.loc[several_levels, "level"].map("{:g}".format)
     groups = list(table.groupby("scenario", sort=False))
     names = list(dict.fromkeys(table["remedy"]))
     figure, axes = _axes(2, 7.0, share=False)

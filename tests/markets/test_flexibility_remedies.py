@@ -12,7 +12,7 @@ import pytest
 from equilibrium.case import read_case
 from equilibrium.data import change
 from equilibrium.run import run_case
-from models.local_flexibility import audit, outcome, remedies, several, study
+from models.local_flexibility import audit, outcome, play, remedies, several, study
 
 DATA = Path(__file__).parents[2] / "data/local_flexibility"
 PLAYERS = {"two": ["A", "B"], "three": ["A", "B", "C"]}
@@ -272,6 +272,14 @@ def test_studies_write_what_they_say(paper, tmp_path):
     figures = study.STUDIES["audit"].figures(tables)
     figures["audit"].savefig(tmp_path / "audit.png")
     assert (tmp_path / "audit.png").stat().st_size > 1000
+
+
+def test_two_penalties_are_two_bars(compared):
+    other = compared.reset_index().assign(level=lambda t: t["level"] / 2)
+    table = pd.concat([compared.reset_index(), other[other["remedy"] == "penalty"]])
+    axis = play._by_remedy(table).axes[0]
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert {"penalty 1", "penalty 0.5", "vcg"} <= set(names) and len(names) == len(set(names))
 
 
 @pytest.mark.slow
