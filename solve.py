@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except EquilibriumError as error:
         print(error, file=sys.stderr)
         return error.code
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"the results could not be written: {error}", file=sys.stderr)
         return 2
@@ -365,8 +369,9 @@ def show_list() -> int:
         print(f"{name}: {market.title}")
         for structure, one in market.structures.items():
             print(f"    {structure:<22} {one.meaning}")
+        width = max(map(len, market.studies), default=0)
         for study, asked in market.studies.items():
-            print(f"    --study {study:<14} {asked.meaning}")
+            print(f"    --study {study:<{width}} {asked.meaning}")
         cases = sorted(path.parent for path in (root / name).glob("*/case.toml"))
         print("    cases: " + ", ".join(f"data/{name}/{case.name}" for case in cases))
     return 0
