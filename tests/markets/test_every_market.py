@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -125,8 +126,10 @@ def test_order_of_rows_does_not_matter(case: Case) -> None:
 
 
 def test_names_do_not_matter(case: Case) -> None:
-    """Names of a table that no other table mentions, replaced; the results have the new names and the same numbers."""
+    """Names of a table that no other table mentions, replaced there and in options; the results have the new names and
+    the same numbers."""
     tables, new, always = dict(case.data.tables), {}, False
+    words: dict[str, str] = {}
     for table in case.market.tables:
         if table.name in tables and len(table.key) == 1 and table.key[0] not in table.columns:
             alone = [t for t in case.market.tables if table.key[0] in t.key] == [table]
@@ -134,9 +137,11 @@ def test_names_do_not_matter(case: Case) -> None:
                 frame, always = tables[table.name], always or not table.optional
                 new |= {f"{table.key[0]}={old}": f"{table.key[0]}=new {k}" for k, old in enumerate(frame.index)}
                 tables[table.name] = frame.rename(index={old: f"new {k}" for k, old in enumerate(frame.index)})
+                words |= {old: f"new {k}" for k, old in enumerate(frame.index)}
     if not new:
         pytest.skip("no table with names of its own")
-    renamed, failures = solve_all(case.market, Data(case.market, case.data.parameters, tables), case.alternatives)
+    alternatives = [in_other_words(case, alternative, words) for alternative in case.alternatives]
+    renamed, failures = solve_all(case.market, Data(case.market, case.data.parameters, tables), alternatives)
     assert not unproved(failures)
 
     def rename(index: str) -> str:
@@ -151,6 +156,13 @@ def test_names_do_not_matter(case: Case) -> None:
     assert any("new 0" in index for _, _, index in after.index) == any("new 0" in index for _, _, index in before.index)
     players = before.index.get_level_values("quantity") == "payoff"  # players carry block names; compared as they come
     same(before[~players].sort_index(), after[after.index.get_level_values("quantity") != "payoff"].sort_index())
+
+
+def in_other_words(case: Case, alternative: Alternative, words: Mapping[str, str]) -> Alternative:
+    """The alternative with names of the case in its options replaced; choices are words of the market."""
+    columns = case.market.structures[alternative.structure].options
+    free = {name: value for name, value in alternative.options.items() if not columns[name].choices}
+    return replace(alternative, options={**alternative.options, **{n: words.get(v, v) for n, v in free.items()}})
 
 
 # ---------------------------------------------------------------------------------------------------------------- units
