@@ -206,6 +206,19 @@ def test_it_matters_who_owns_the_aggregator_and_not_in_which_row_it_stands() -> 
     assert abs(costs["generator 1"] - costs["generator 2"]) > 1e-3
 
 
+def test_on_the_winter_day_integration_helps_with_the_large_owner_and_not_with_the_small_one() -> None:
+    """The small plant is the dearer one: it serves its own loads, at night above the price (its marginal cost is 45 +
+    0.08 y), and its cheaper rival delivers less than beside a DSO."""
+    data = read_case(DATA / "stockholm_winter_day").data
+    apart, passive = answer(data, "strategic_dso"), answer(data, "strategic_passive")
+    large, small = (answer(data, "integrated", owner=name) for name in ("large", "small"))
+    assert cost(large) < cost(apart) < cost(passive) < cost(small)
+    night = small.period.first()
+    assert pyo.value(small.price[night]) < 45 + 0.08 * pyo.value(small.generation["small", night])
+    delivered = [sum(pyo.value(m.generation["large", t]) for t in m.period) for m in (small, apart)]
+    assert delivered[0] < delivered[1]
+
+
 @pytest.mark.parametrize(("owner", "said"), [("", "one must be named"), ("nobody", "there is no such generator")])
 def test_of_several_generators_the_owner_must_be_named(owner: str, said: str) -> None:
     with pytest.raises(DataError, match=said) as told:
