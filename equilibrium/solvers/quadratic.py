@@ -9,7 +9,7 @@ with few variables all faces can be looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from math import comb
 
@@ -63,7 +63,8 @@ def minimise(
         strict = _lowest(hessian[np.ix_(free, free)]) > CONVEX * max(np.abs(hessian).max(initial=0.0), 1e-300)
         if not (convex and strict) and _open(hessian, gradient, rows, limits, convex):
             return Minimum(None, convex, Termination.UNBOUNDED)
-        return _by_faces(hessian, gradient, rows, limits)
+        found = _by_faces(hessian, gradient, rows, limits)
+        return found if found.x is None else replace(found, x=np.clip(found.x, lower, upper))
     if convex:
         return _convex(hessian, gradient, table, low, up, lower, upper)
     return Minimum(None, False, Termination.LIMIT)

@@ -65,6 +65,12 @@ TIMING = Column(
     default="N",
     choices=("N", "L", "H"),
 )
+OWNER = Column(
+    "",
+    "name of the generator that owns the aggregator; where there is one generator, that one if not given",
+    kind=str,
+    default="",
+)
 SHARING = Column(
     "",
     "who pays what: pro_rata C(q)/q for each MWh, increment what a load adds to the cost",
@@ -307,7 +313,7 @@ STRUCTURES = {
     "strategic_regulated": _with_generators(
         "a monopoly aggregator with the regulatory payment, generators compete", strategic.strategic_regulated
     ),
-    "integrated": _with_generators("the first generator is also the only aggregator", strategic.integrated),
+    "integrated": _with_generators("one generator is also the only aggregator", strategic.integrated, owner=OWNER),
 }
 
 

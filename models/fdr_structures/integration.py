@@ -1,6 +1,6 @@
 """Is it better to integrate generation and aggregation than to keep them apart, by how much, and why?
 
-Apart, a monopoly aggregator decides loads and the first generator its output; integrated, one firm decides both. Two
+Apart, aggregators decide loads and generators outputs; integrated, one firm decides all loads and its output. Two
 things change: what loads are (allocation), and what is generated at given loads (production efficiency). With C(s, y)
 the system cost at loads s and outputs y, and Y(s), Z(s) what separate and integrated firms generate at loads s,
 
@@ -15,6 +15,7 @@ generators' game is solved, with the owner of the flexible load among them or no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from math import nan
 from typing import Any
 
@@ -32,8 +33,8 @@ SEPARATE = ((1, "N"), (1, "L"), (2, "N"), (10, "N"))
 TIMINGS = {"N": "at once", "L": "loads first"}
 
 
-def given_loads(data: Any, load: Mapping[Any, float], owner_buys: bool) -> pyo.ConcreteModel:
-    """Generators compete over given loads (a rule); ``owner_buys``: the first one pays for them as well."""
+def given_loads(data: Any, load: Mapping[Any, float], owner: str, owner_buys: bool) -> pyo.ConcreteModel:
+    """Generators compete over given loads (a rule); ``owner_buys``: the owner pays for them as well."""
     model = structures.setting(data)
     generation.plants(model, data)
     model.given = pyo.Param(model.period, initialize=dict(load), mutable=True)
@@ -46,33 +47,34 @@ def given_loads(data: Any, load: Mapping[Any, float], owner_buys: bool) -> pyo.C
         lambda g, t: model.generator[g].generation[t],
         sum(model.generator[g].generation_cost for g in model.generators),
     )
-    first, *others = model.generator.values()
-    generation.sells_no_more_than_used(model, first)
+    firm = model.generator[owner]
+    generation.sells_no_more_than_used(model, firm)
     own = {t: model.given[t] if owner_buys else 0.0 for t in model.period}
-    first.maximise_profit = pyo.Objective(
-        expr=sum(model.price[t] * (first.generation[t] - own[t]) for t in model.period) - first.generation_cost,
+    firm.maximise_profit = pyo.Objective(
+        expr=sum(model.price[t] * (firm.generation[t] - own[t]) for t in model.period) - firm.generation_cost,
         sense=pyo.maximize,
     )
-    for block in others:
-        generation.compete(model, block)
+    for block in model.generator.values():
+        if block is not firm:
+            generation.compete(model, block)
     return model
 
 
 def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None]) -> Mapping[str, pd.DataFrame]:
-    """Tables ``integration`` (a row for each way to be separate: costs, what integration saves, by which effect) and
-    ``loads`` (flexible load by period, MWh)."""
+    """Tables ``integration`` (a row for each owner and way to be separate: costs, what integration saves, by which
+    effect) and ``loads`` (flexible load by period, MWh)."""
     with_generators(data)
     rows, loads = [], []
-    for aggregators, timing in SEPARATE:
-        progress(f"{aggregators} aggregators, {TIMINGS[timing]}")
-        named = {"aggregators": aggregators, "timing": TIMINGS[timing]}
+    for owner, (aggregators, timing) in product(owners(data, alternatives), SEPARATE):
+        progress(f"{owner} integrated, against {aggregators} aggregators, {TIMINGS[timing]}")
+        named = {"owner": owner, "aggregators": aggregators, "timing": TIMINGS[timing]}
         try:
-            row, load = compare(data, aggregators, timing)
+            row, load = compare(data, aggregators, timing, owner)
         except EquilibriumError as error:
             row, load = {"verdict": str(error)}, pd.DataFrame()
         rows.append(named | row)
         loads.append(load.assign(**named))
-    columns = ["aggregators", "timing", "period", "separate [MWh]", "integrated [MWh]"]
+    columns = ["owner", "aggregators", "timing", "period", "separate [MWh]", "integrated [MWh]"]
     return {"integration": pd.DataFrame(rows), "loads": pd.concat(loads).reindex(columns=columns)}
 
 
@@ -82,14 +84,28 @@ def with_generators(data: Any) -> None:
         raise Refused("this study needs the table generators.csv: who has market power in generation, at what cost")
 
 
-def compare(data: Any, aggregators: int, timing: str) -> tuple[dict[str, Any], pd.DataFrame]:
-    """(a row of costs and effects, loads by period). What integration does to loads, and so either effect, is NaN where
-    the integrated firm's loads are not determined. Raises EquilibriumError where an equilibrium is not certified."""
+def owners(data: Any, alternatives: Sequence[Any]) -> list[str]:
+    """The generators that the alternatives name as owners of the aggregator; where they name none, all of them.
+
+    Raises DataError for a name that no generator has.
+    """
+    named = [one.options["owner"] for one in alternatives if one.structure == "integrated" and one.options["owner"]]
+    everybody = [str(g) for g in data.tables["generators"].index]
+    return [strategic.owner_of(data, g) for g in dict.fromkeys(named)] or everybody
+
+
+def compare(data: Any, aggregators: int, timing: str, owner: str = "") -> tuple[dict[str, Any], pd.DataFrame]:
+    """(a row of costs and effects, loads by period); ``owner`` as in ``strategic.owner_of``.
+
+    What integration does to loads, and so either effect, is NaN where the integrated firm's loads are not determined.
+    Raises EquilibriumError where an equilibrium is not certified.
+    """
+    owner = strategic.owner_of(data, owner)
     apart, first = answer(strategic.strategic_cournot(data, aggregators, timing))
-    whole, second = answer(strategic.integrated(data))
+    whole, second = answer(strategic.integrated(data, owner))
     determined = not undetermined.ranges(whole)
     separate, integrated = (float(pyo.value(model.system_cost)) for model in (apart, whole))
-    production, allocation, words = effects(data, apart, whole) if determined else (nan, nan, [])
+    production, allocation, words = effects(data, owner, apart, whole) if determined else (nan, nan, [])
     row = {
         "separate [EUR]": separate,
         "integrated [EUR]": integrated,
@@ -110,13 +126,13 @@ def compare(data: Any, aggregators: int, timing: str) -> tuple[dict[str, Any], p
     return row, pd.DataFrame(loads)
 
 
-def effects(data: Any, apart: Any, whole: Any) -> tuple[float, float, list[str]]:
+def effects(data: Any, owner: str, apart: Any, whole: Any) -> tuple[float, float, list[str]]:
     """(production, allocation, verdicts of the equilibria at given loads), see above."""
     costs, words = [], []
     for owner_buys in (False, True):
         for found in (apart, whole):
             load = {t: float(pyo.value(found.flexible_load[t])) for t in found.period}
-            model, word = answer(given_loads(data, load, owner_buys))
+            model, word = answer(given_loads(data, load, owner, owner_buys))
             costs.append(float(pyo.value(model.system_cost)))
             words.append(word)
     apart_apart, apart_whole, whole_apart, whole_whole = costs  # who generates, at whose loads

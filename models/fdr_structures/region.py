@@ -1,6 +1,6 @@
 """Where in the plane of demand swing and generator cost is integration better than a monopoly aggregator apart?
 
-Two periods. The peak's demand and the first generator's cost are varied, everything else is as in the case; at each
+Two periods. The peak's demand and the owner's cost are varied, everything else is as in the case; at each
 point both equilibria are solved and certified.
 """
 
@@ -28,9 +28,11 @@ COSTS = np.linspace(0.0, 0.95, 14)
 
 def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None]) -> Mapping[str, pd.DataFrame]:
     """Table ``region``: swing [MWh], generator cost [EUR/MWh], costs [EUR], what integration saves, and which is
-    better. Raises Refused unless there are two periods."""
+    better. Raises Refused unless there are two periods, DataError where it is not clear who owns the aggregator."""
     integration.with_generators(data)
-    demand, generators = data.tables["demand"], data.tables["generators"]
+    named = integration.owners(data, alternatives)
+    owner = strategic.owner_of(data, named[0] if len(named) == 1 else "")
+    demand = data.tables["demand"]
     if len(demand) != 2:
         raise Refused(f"this study is for two periods; the case has {len(demand)}")
     energy, off_peak = data.parameters["flexible_energy"], float(demand["load"].iloc[0])
@@ -42,16 +44,17 @@ def run(data: Any, alternatives: Sequence[Any], progress: Callable[[str], None])
         for cost in low + COSTS * (high - low):
             cells = {
                 f"demand.load[{demand.index[1]}]": off_peak + float(swing),
-                f"generators.cost[{generators.index[0]}]": float(cost),
+                f"generators.cost[{owner}]": float(cost),
             }
             here = {"swing [MWh]": float(swing), "generator cost [EUR/MWh]": float(cost)}
-            rows.append(here | _point(change(data, cells)))
+            rows.append(here | _point(change(data, cells), owner))
     return {"region": pd.DataFrame(rows)}
 
 
-def _point(data: Any) -> dict[str, Any]:
+def _point(data: Any, owner: str) -> dict[str, Any]:
     try:
-        found = [integration.answer(build(data)) for build in (strategic.strategic_dso, strategic.integrated)]
+        stated = strategic.strategic_dso(data), strategic.integrated(data, owner)
+        found = [integration.answer(model) for model in stated]
     except EquilibriumError as error:
         return {"verdict": str(error)}
     separate, integrated = (float(pyo.value(model.system_cost)) for model, _ in found)

@@ -19,7 +19,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from equilibrium.branches import Branch
-from equilibrium.errors import Refused
+from equilibrium.errors import DataError, Fault, Refused
 
 from . import generation, structures
 from .structures import bill, buyer, regulate, setting
@@ -167,24 +167,40 @@ def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     return model
 
 
-def integrated(data: Any) -> pyo.ConcreteModel:
-    """The first generator is also the only aggregator: max sum_t P(q_t)(y_t - load_t) - Psi(y_t) over both at once.
+def integrated(data: Any, owner: str = "") -> pyo.ConcreteModel:
+    """One generator is also the only aggregator: max sum_t P(q_t)(y_t - load_t) - Psi(y_t) over both at once.
 
-    Other generators of the table, if any, move at the same time.
+    owner: its name, see ``owner_of``. Other generators, if any, move at the same time. Raises DataError.
     """
     model = _setting(data)
     _generators(model, NASH)
-    owner, *others = model.generator.values()
-    buyer(model, owner, model.flexible_energy)
-    _supply(model, lambda t: owner.load[t])
-    generation.sells_no_more_than_used(model, owner)
-    owner.net_sale = pyo.Expression(model.period, rule=lambda b, t: b.generation[t] - b.load[t])
-    owner.maximise_profit = pyo.Objective(
-        expr=sum(model.price[t] * owner.net_sale[t] for t in model.period) - owner.generation_cost, sense=pyo.maximize
+    firm = model.generator[owner_of(data, owner)]
+    buyer(model, firm, model.flexible_energy)
+    _supply(model, lambda t: firm.load[t])
+    generation.sells_no_more_than_used(model, firm)
+    firm.net_sale = pyo.Expression(model.period, rule=lambda b, t: b.generation[t] - b.load[t])
+    firm.maximise_profit = pyo.Objective(
+        expr=sum(model.price[t] * firm.net_sale[t] for t in model.period) - firm.generation_cost, sense=pyo.maximize
     )
-    for block in others:
-        generation.compete(model, block)
+    for block in model.generator.values():
+        if block is not firm:
+            generation.compete(model, block)
     return model
+
+
+def owner_of(data: Any, name: str = "") -> str:
+    """The generator that owns the aggregator: the one of that name, without a name the only one.
+
+    Raises DataError where there is no such generator, and where there are several and none is named.
+    """
+    names = [str(g) for g in data.tables["generators"].index]
+    if name in names:
+        return name
+    if not name and len(names) == 1:
+        return names[0]
+    message = "there is no such generator" if name else "of several generators one must be named as owner"
+    allowed = ", ".join(f"owner={g}" for g in names[:20])
+    raise DataError([Fault("alternatives.csv", message, None, "options", f"owner={name}" if name else None, allowed)])
 
 
 def strategic_regulated(data: Any) -> pyo.ConcreteModel:

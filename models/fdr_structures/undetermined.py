@@ -54,8 +54,8 @@ def _decider(model: Any) -> tuple[Any, dict[Any, Any]] | None:
         return model.planner.load, dict(model.planner.plant.items())
     if model.component("generators") is None or model.component("generator") is None:
         return None
-    name, owner = next(iter(model.generator.items()))
-    return (owner.load, {name: owner}) if owner.component("load") is not None else None
+    owners = [(name, block) for name, block in model.generator.items() if block.component("load") is not None]
+    return next(((block.load, {name: block}) for name, block in owners), None)
 
 
 def _ends(k: int, rows: np.ndarray, held: np.ndarray, bounds: list[Any]) -> tuple[float, float]:

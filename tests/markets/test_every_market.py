@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -24,7 +25,7 @@ from equilibrium.case import Alternative, Case, change, read_case, trace
 from equilibrium.catalogue import find_market, own_markets
 from equilibrium.certificate import NONE
 from equilibrium.data import Data, address
-from equilibrium.errors import DataError
+from equilibrium.errors import DataError, NoEquilibrium
 from equilibrium.hierarchy import current
 from equilibrium.market import Column
 from equilibrium.mcp import DECISION
@@ -59,11 +60,16 @@ def read(folder: Path) -> Case:
 
 
 @cache
-def solved(folder: Path) -> list[Solved]:
+def outcomes(folder: Path) -> tuple[list[Solved], list[Failure]]:
     """Every alternative of a case as it is on disk."""
     found, failures = solve_all(read(folder).market, read(folder).data, read(folder).alternatives)
     assert not unproved(failures)
-    return found
+    return found, failures
+
+
+def solved(folder: Path) -> list[Solved]:
+    """The alternatives that have an equilibrium."""
+    return outcomes(folder)[0]
 
 
 def unproved(failures: list[Failure]) -> list[Failure]:
@@ -125,8 +131,10 @@ def test_order_of_rows_does_not_matter(case: Case) -> None:
 
 
 def test_names_do_not_matter(case: Case) -> None:
-    """Names of a table that no other table mentions, replaced; the results have the new names and the same numbers."""
+    """Names of a table that no other table mentions, replaced there and in options; the results have the new names and
+    the same numbers."""
     tables, new, always = dict(case.data.tables), {}, False
+    words: dict[str, str] = {}
     for table in case.market.tables:
         if table.name in tables and len(table.key) == 1 and table.key[0] not in table.columns:
             alone = [t for t in case.market.tables if table.key[0] in t.key] == [table]
@@ -134,9 +142,11 @@ def test_names_do_not_matter(case: Case) -> None:
                 frame, always = tables[table.name], always or not table.optional
                 new |= {f"{table.key[0]}={old}": f"{table.key[0]}=new {k}" for k, old in enumerate(frame.index)}
                 tables[table.name] = frame.rename(index={old: f"new {k}" for k, old in enumerate(frame.index)})
+                words |= {old: f"new {k}" for k, old in enumerate(frame.index)}
     if not new:
         pytest.skip("no table with names of its own")
-    renamed, failures = solve_all(case.market, Data(case.market, case.data.parameters, tables), case.alternatives)
+    alternatives = [in_other_words(case, alternative, words) for alternative in case.alternatives]
+    renamed, failures = solve_all(case.market, Data(case.market, case.data.parameters, tables), alternatives)
     assert not unproved(failures)
 
     def rename(index: str) -> str:
@@ -151,6 +161,13 @@ def test_names_do_not_matter(case: Case) -> None:
     assert any("new 0" in index for _, _, index in after.index) == any("new 0" in index for _, _, index in before.index)
     players = before.index.get_level_values("quantity") == "payoff"  # players carry block names; compared as they come
     same(before[~players].sort_index(), after[after.index.get_level_values("quantity") != "payoff"].sort_index())
+
+
+def in_other_words(case: Case, alternative: Alternative, words: Mapping[str, str]) -> Alternative:
+    """The alternative with names of the case in its options replaced; choices are words of the market."""
+    columns = case.market.structures[alternative.structure].options
+    free = {name: value for name, value in alternative.options.items() if not columns[name].choices}
+    return replace(alternative, options={**alternative.options, **{n: words.get(v, v) for n, v in free.items()}})
 
 
 # ---------------------------------------------------------------------------------------------------------------- units
@@ -285,7 +302,7 @@ def test_certificate_fails_when_one_decision_is_off(case: Case) -> None:
             assert verdict == "uncertified", (one.alternative.name, name)
             tampered += 1
         assert certify(one.solution.answer).ok
-    assert tampered >= len(case.alternatives)
+    assert tampered >= len(solved(case.folder))  # a proof that there is no equilibrium has no decisions to move
 
 
 # ------------------------------------------------------------------------------------------------- changing one number
@@ -326,22 +343,24 @@ def test_changing_a_number_in_the_model_is_changing_it_in_the_data(case: Case) -
             if value is None:  # shares that must sum to one: change them in place only as far as data can
                 continue
             param.set_value(value)
-            solution = solve(model, branches_of=market.structures[alternative.structure].branches)
-            assert solution.certificate.ok, (alternative.name, cell, solution.certificate.scope)
-            changed = change(data, {cell: value})
-            in_place = market.values(Solved(alternative, changed, model, solution))
+            in_place_as_fresh(case, alternative, model, change(data, {cell: value}))
             param.set_value(now)
-            fresh = solve_one(market, changed, alternative)
-            index = ["alternative", "quantity", "index"]
-            frames = [frame.assign(alternative=alternative.name).set_index(index) for frame in (in_place, fresh.values)]
-            same(frames[0], frames[1], 1e-9)
-    cells = {f"parameters.{name}" for name in data.parameters}
+    unused = stated(case) - used
+    assert not unused, f"not used by any alternative: {sorted(unused)}"
+
+
+def stated(case: Case) -> set[str]:
+    """Cells with numbers that are not their column's default: what a case may leave out, its structures need not use.
+    A bare count gives the shape."""
+    market, data = case.market, case.data
+    cells = {f"parameters.{n}" for n, value in data.parameters.items() if value != market.parameters[n].default}
     for table in market.tables:
         for name, column in table.columns.items():
-            number = column.kind is float or (column.kind is int and column.unit != "")  # a bare count gives the shape
+            number = column.kind is float or (column.kind is int and column.unit != "")
             if table.name in data.tables and number and name not in table.key:
-                cells |= {address(f"{table.name}.{name}", key) for key in data.tables[table.name].index.tolist()}
-    assert used == cells, f"not used by any alternative: {sorted(cells - used)}"
+                held = data.tables[table.name][name]
+                cells |= {address(f"{table.name}.{name}", key) for key in held[held != column.default].index.tolist()}
+    return cells
 
 
 def test_changing_several_numbers_at_once(case: Case) -> None:
@@ -371,12 +390,40 @@ def swapped(case: Case, alternative: Alternative, changed: Data, swap: Mapping[s
         return
     for cell, value in swap.items():
         cells[cell].set_value(value)
-    solution = solve(model, branches_of=structure.branches)
-    assert solution.certificate.ok
-    fresh = solve_one(case.market, changed, alternative)
+    in_place_as_fresh(case, alternative, model, changed)
+
+
+def in_place_as_fresh(case: Case, alternative: Alternative, model: Any, changed: Data) -> None:
+    """A model whose Params were set in place answers like one built from the changed data: certified and with the same
+    numbers, or with the same proof that there is no equilibrium. Beside such a proof there may be data for which none
+    is found and that is not proved; then both say so."""
+    solution = solve(model, branches_of=case.market.structures[alternative.structure].branches)
+    certificate = solution.certificate
+    if not certificate.ok:
+        without = [one.alternative for one in outcomes(case.folder)[1]]
+        assert certificate.verdict == NONE or alternative in without, (alternative.name, certificate.scope)
+        words, gains = proof(certificate.scope)
+        assert said(case, alternative, changed) == (certificate.verdict, words, pytest.approx(gains, rel=1e-7))
+        return
     in_place = case.market.values(Solved(alternative, changed, model, solution))
+    fresh = solve_one(case.market, changed, alternative).values
     index = ["alternative", "quantity", "index"]
-    same(*(frame.assign(alternative=alternative.name).set_index(index) for frame in (in_place, fresh.values)), 1e-9)
+    same(*(frame.assign(alternative=alternative.name).set_index(index) for frame in (in_place, fresh)), 1e-9)
+
+
+def said(case: Case, alternative: Alternative, data: Data) -> tuple[str, str, list[float]]:
+    """Verdict of an alternative, and its scope taken apart by ``proof``."""
+    try:
+        certificate = solve_one(case.market, data, alternative).solution.certificate
+    except NoEquilibrium as error:
+        return NONE, *proof(str(error))
+    return certificate.verdict, *proof(certificate.scope)
+
+
+def proof(text: str) -> tuple[str, list[float]]:
+    """A proof that there is no equilibrium: its words, and the gains it names."""
+    number = r"gain ([\d.]+(?:e[+-]\d+)?)"
+    return re.sub(number, "gain", text), [float(gain) for gain in re.findall(number, text)]
 
 
 def test_known_markets_are_found() -> None:

@@ -14,9 +14,9 @@ from fdr_power import Power
 from fdr_reference import Setup
 
 from equilibrium import solve
-from equilibrium.case import read_case
+from equilibrium.case import Alternative, read_case
 from equilibrium.data import Data, change
-from equilibrium.errors import Refused
+from equilibrium.errors import DataError, Refused
 from equilibrium.study import run_study
 from models.fdr_structures import integration, market, strategic
 
@@ -190,6 +190,56 @@ def test_effects_add_up_and_are_worked_out_again(name: str) -> None:
     assert found["by allocation [EUR]"] == close(allocation, abs=1e-9 * C[False, s])
     assert found["saved [EUR]"] == close(production + allocation, abs=1e-9 * C[False, s])
     assert found["better"] == ("separate" if name == "x2" else "integrated")
+
+
+TWO_PLANTS = ((0.3, 0.8), (0.6, 0.4))
+
+
+def test_it_matters_who_owns_the_aggregator_and_not_in_which_row_it_stands() -> None:
+    """Two unlike plants: the system costs something else with the other owner, and the same with the rows backwards."""
+    data = periods([2.0, 2.6], TWO_PLANTS)
+    backwards = Data(data.market, data.parameters, data.tables | {"generators": data.tables["generators"].iloc[::-1]})
+    costs = {}
+    for owner in data.tables["generators"].index:
+        costs[owner], other = (cost(answer(one, "integrated", owner=owner)) for one in (data, backwards))
+        assert costs[owner] == pytest.approx(other, rel=1e-10)
+    assert abs(costs["generator 1"] - costs["generator 2"]) > 1e-3
+
+
+def test_on_the_winter_day_integration_helps_with_the_large_owner_and_not_with_the_small_one() -> None:
+    """The small plant is the dearer one: it serves its own loads, at night above the price (its marginal cost is 45 +
+    0.08 y), and its cheaper rival delivers less than beside a DSO."""
+    data = read_case(DATA / "stockholm_winter_day").data
+    apart, passive = answer(data, "strategic_dso"), answer(data, "strategic_passive")
+    large, small = (answer(data, "integrated", owner=name) for name in ("large", "small"))
+    assert cost(large) < cost(apart) < cost(passive) < cost(small)
+    night = small.period.first()
+    assert pyo.value(small.price[night]) < 45 + 0.08 * pyo.value(small.generation["small", night])
+    delivered = [sum(pyo.value(m.generation["large", t]) for t in m.period) for m in (small, apart)]
+    assert delivered[0] < delivered[1]
+
+
+@pytest.mark.parametrize(("owner", "said"), [("", "one must be named"), ("nobody", "there is no such generator")])
+def test_of_several_generators_the_owner_must_be_named(owner: str, said: str) -> None:
+    with pytest.raises(DataError, match=said) as told:
+        strategic.integrated(periods([2.0, 2.6], TWO_PLANTS), owner)
+    assert "owner=generator 1, owner=generator 2" in str(told.value)
+
+
+def test_the_study_takes_every_owner_or_the_ones_that_alternatives_name() -> None:
+    data = periods([2.0, 2.6], TWO_PLANTS)
+    found = integration.run(data, [], lambda text: None)["integration"]
+    assert list(found["owner"]) == ["generator 1"] * 4 + ["generator 2"] * 4
+    assert found["saved [EUR]"].notna().all()
+    for owner, rows in found.groupby("owner"):
+        whole = cost(answer(data, "integrated", owner=owner))
+        assert rows["integrated [EUR]"].to_numpy() == pytest.approx(whole, rel=1e-10)
+    effects = found["by production [EUR]"] + found["by allocation [EUR]"]
+    assert effects.to_numpy() == pytest.approx(found["saved [EUR]"].to_numpy(), abs=1e-9)
+    named = [Alternative("one", "integrated", {"owner": "generator 2"})]
+    assert integration.owners(data, named) == ["generator 2"]
+    with pytest.raises(DataError, match="no such generator"):
+        integration.owners(data, [Alternative("one", "integrated", {"owner": "nobody"})])
 
 
 def test_the_study_tells_every_way_to_be_separate(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_a_day_of_quarter_hours_with_ten_aggregators_and_three_generators_is_cer
         ("strategic_cournot", {"aggregators": 10}),
         ("strategic_shares", {}),
         ("strategic_regulated", {}),
-        ("integrated", {}),
+        ("integrated", {"owner": "generator 2"}),
         ("strategic_dso", {"timing": "L"}),
         ("mixed_dso_dispatch", {}),
     ):
