@@ -220,7 +220,7 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
     found = _curved(group) if isinstance(group, Curved) else _affine(group)
     if isinstance(found, str):
         return dict.fromkeys(group.which.tolist(), found)
-    measures = _measured(found.problems, found.z, found.curved)
+    measures = measured(found.problems, found.z, found.curved)
     good = np.flatnonzero(measures.passed)
     problem = _examined(group, params, found.z, measures, good, answers)
     if problem:
@@ -245,7 +245,7 @@ def _affine(group: Parametric) -> Found | str:
     smooth, unique = curvature.monotone(group)
     if not smooth.all() and multiplicity.small(group.mcp):
         return "not shown monotone, so other equilibria are looked for"
-    problems = _problems(group)
+    problems = problems_of(group)
     start = batched.solve(problems.of(np.array([0])), group.mcp.interior())[0][:, 0]
     if not np.isfinite(start).all():
         start = group.mcp.interior()
@@ -266,14 +266,16 @@ def _curved(group: Curved) -> Found:
     return Found(problems, z, words, curved, unique)
 
 
-def _problems(group: Parametric) -> batched.Problems:
+def problems_of(group: Parametric) -> batched.Problems:
+    """The scenarios of a group as arrays for the solver."""
     every = slice(None)
     q = np.ascontiguousarray(np.broadcast_to(group.vector.part(every), (group.mcp.size, group.count)))
     lower, upper = (np.broadcast_to(limits.part(every), q.shape) for limits in (group.lower, group.upper))
     return batched.Problems(batched.Shape.of(group.mcp), group.matrix.part(every), q, lower, upper)
 
 
-def _measured(problems: batched.Problems, z: np.ndarray, curved: list[Any]) -> Measures:
+def measured(problems: batched.Problems, z: np.ndarray, curved: list[Any]) -> Measures:
+    """The measures of the scenarios of ``problems`` at z (columns, scenarios), part by part."""
     width = max(8, batched.NUMBERS // max(problems.shape.mcp.size, 1))
     parts = []
     with np.errstate(all="ignore"):
@@ -302,7 +304,7 @@ def _examined(
     if len(good) >= MANY:
         some |= {int(good[0]), int(np.random.default_rng(0).choice(good))}
     for k in sorted(some):
-        with _plain(answers, params, int(group.which[k])):
+        with Plain(answers, params, int(group.which[k])):
             game = find_game(answers.model)
             mcp = derive(game)
             if isinstance(group, Parametric) and not _same(mcp, group.at(k)):
@@ -328,7 +330,7 @@ def _same(first: MixedComplementarity, second: MixedComplementarity) -> bool:
     return alike and first.names == second.names and (not off.nnz or off.max() <= 1e-13 * abs(first.matrix).max())
 
 
-class _plain:
+class Plain:
     """The Params at one scenario's values; Vars and Params are put back afterwards."""
 
     def __init__(self, answers: Answers, params: Values, scenario: int) -> None:
@@ -349,7 +351,7 @@ class _plain:
 
 
 def _alone(model: pyo.ConcreteModel, params: Values, scenario: int, reason: str, answers: Answers) -> None:
-    with _plain(answers, params, scenario):
+    with Plain(answers, params, scenario):
         try:
             solution = solve(model)
         except (Refused, Infeasible, SolverMissing) as error:

@@ -37,9 +37,7 @@ def values_together(
             model = structure.build(data, **alternative.options)
             held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
             values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
-        except (
-            ZeroDivisionError
-        ):  # whatever does not work on many numbers works on one: the single route says what is wrong
+        except Exception:  # whatever does not work on many numbers works on one: the single route says what is wrong
             return None
     return values, held, ~tape.astray & held.ok
 
