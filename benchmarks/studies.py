@@ -58,7 +58,7 @@ STUDIES: list[tuple[str, str, dict[str, str], dict[str, tuple[float, float]]]] =
         "storage merchant",
         "storage_investment/textbook_s1",
         {},
-        {"periods.intercept[on-peak]": (95, 120)},
+        {"periods.intercept[on-peak]": (80, 130), "firms.cost[firm 1]": (5, 45)},
     ),
     (
         "local clearing",

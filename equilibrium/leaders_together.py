@@ -125,7 +125,7 @@ def optima(group: OneLeader) -> tuple[Optima, np.ndarray]:
     up = pieces.march(lines, pattern, t)
     down = pieces.march(lines.turned(), pattern, -t)
     sound &= (up.error <= RESIDUAL) & (down.error <= RESIDUAL)
-    sound &= _ended(some, plain, up, lines.column, 1.0) & _ended(some, plain, down, lines.column, -1.0)
+    sound &= _ended(some, up, lines.column, 1.0) & _ended(some, down, lines.column, -1.0)
     reasons[keep[~sound]] = "the followers' answer was not followed to both ends"
     return _best(
         some, plain, lines, [*up.pieces, *(p.turned() for p in down.pieces)], sound, strict[keep], keep, reasons
@@ -265,16 +265,16 @@ def _programme(
 # ---- both ends -------------------------------------------------------------------------------------------------------
 
 
-def _ended(group: OneLeader, plain: Lines, marched: pieces.Marched, column: np.ndarray, sign: float) -> np.ndarray:
+def _ended(group: OneLeader, marched: pieces.Marched, column: np.ndarray, sign: float) -> np.ndarray:
     """Whether the march went on without end, or stopped where the leader's limits allow no larger (sign 1) or smaller
     t: sign c is a combination of outward normals of the limits that hold x there."""
     n, d = group.followers.mcp.size, group.weight.shape[1]
     found = np.isposinf(marched.stop)
     known: dict[bytes, bool] = {}
     x = (marched.there * column)[:, n : n + d]
-    size = np.abs(x).max(axis=1, initial=0.0)[:, None]
+    size = column[:, n : n + d]
     low, up = x - group.lower <= FEASIBLE * size, group.upper - x <= FEASIBLE * size
-    terms = (np.abs(group.table) @ np.abs(x)[:, :, None])[:, :, 0] + np.abs(group.limit)
+    terms = (np.abs(group.table) @ size[:, :, None])[:, :, 0] + np.abs(group.limit)
     tight = np.abs((group.table @ x[:, :, None])[:, :, 0] - group.limit) <= FEASIBLE * terms
     for s in np.flatnonzero(np.isfinite(marched.stop)):
         table = group.table[s]

@@ -8,7 +8,7 @@ N = reach weight'.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,7 +180,7 @@ class _Own:
         self.table = stacked(self.rows * d, [(i * d + k, value) for i, k, value in terms], count)
         self.limit = stacked(self.rows, enumerate(limit), count)
         self.lower, self.upper = stacked(d, enumerate(lower), count), stacked(d, enumerate(upper), count)
-        self.numbers: Iterable[Stacked] = (self.hessian, self.gradient, self.constant, self.table, self.limit)
+        self.numbers: Sequence[Stacked] = (self.hessian, self.gradient, self.constant, self.table, self.limit)
         self.limits = (self.lower, self.upper)
 
 
