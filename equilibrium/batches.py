@@ -274,14 +274,16 @@ def problems_of(group: Parametric) -> batched.Problems:
     return batched.Problems(batched.Shape.of(group.mcp), group.matrix.part(every), q, lower, upper)
 
 
-def measured(problems: batched.Problems, z: np.ndarray, curved: list[Any]) -> Measures:
-    """The measures of the scenarios of ``problems`` at z (columns, scenarios), part by part."""
+def measured(problems: batched.Problems, z: np.ndarray, curved: list[Any], ahead: np.ndarray | None = None) -> Measures:
+    """The measures of the scenarios of ``problems`` at z (columns, scenarios), part by part; ahead (scenarios,): the
+    largest decision of those who moved before."""
+    ahead = np.zeros(problems.count) if ahead is None else ahead
     width = max(8, batched.NUMBERS // max(problems.shape.mcp.size, 1))
     parts = []
     with np.errstate(all="ignore"):
         for first in range(0, problems.count, width):
             chosen = np.arange(first, min(first + width, problems.count))
-            parts.append(measure(problems.of(chosen), z[:, chosen], curved, chosen))
+            parts.append(measure(problems.of(chosen), z[:, chosen], curved, chosen, ahead[chosen]))
     names = ("residual", "regret", "distance", "convex")
     return Measures(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

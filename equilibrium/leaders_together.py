@@ -69,6 +69,8 @@ def solve_led(model: Any, params: Values, answers: Answers, tape: Tape) -> pd.Da
     if group.count < FEW:
         raise NotVectorised("hardly any other scenario has conditions of this shape")
     best, reasons = optima(group)
+    if not best.which.size:
+        raise NotVectorised(str(reasons[0]))
     followers, found, good = _certified(group, best, answers)
     reasons[best.which[~good]] = "not certified together"
     answers.tell(group.followers.which, reason=reasons)
@@ -396,7 +398,7 @@ def _certified(group: OneLeader, best: Optima, answers: Answers) -> tuple[Any, F
     problems = replace(problems_of(followers), terms=(np.abs(vector) + np.abs(moved)).T)
     curved = curvature.curvatures(followers)
     z = np.ascontiguousarray(best.z.T)
-    measures = measured(problems, z, curved)
+    measures = measured(problems, z, curved, np.abs(best.x).max(axis=1))
     found = Found(problems, z, np.full(some.count, "", dtype=object), curved, np.ones(some.count, dtype=bool))
     good = measures.passed & _allowed(some, best.x) & _confirmed(some, best, answers)
     return followers, found, good

@@ -168,7 +168,7 @@ def test_equally_good_decisions_are_left_to_single_solves() -> None:
 def test_a_payoff_without_end_is_left_to_single_solves() -> None:
     m = one_way()
     m.leader.x.setlb(None)
-    with pytest.raises(NotVectorised):  # ever smaller x pays ever more, in every scenario
+    with pytest.raises(NotVectorised, match="without limit"):  # ever smaller x pays ever more, in every scenario
         many(m, {"weight": np.linspace(1, 3, 12)})
 
 
@@ -192,7 +192,7 @@ def test_only_leaders_that_reach_through_one_number() -> None:
         many(two_markets(linked=False), levels)
     model = two_markets(linked=True)
     found, of = many(model, levels)
-    assert found.ok.mean() > 0.9
+    assert found.ok.all()
     for k in np.flatnonzero(found.ok)[::9]:
         model.level.set_value(levels["level"][k])
         solve(model)
