@@ -118,18 +118,36 @@ def solve_many(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> Batch:
     or that member's name in the model, to its values (scenarios,). What the model holds otherwise stays. Values enter
     as they would by setting the Params: a model that looked at a number while it was built does not look again.
 
-    Affine conditions are solved together; other models, small ones whose conditions are not shown monotone, and what
-    does not pass are solved one by one, and the table says so. Raises Refused for a cell that is not in the model, or
-    values that are not numbers, one per scenario.
+    Affine conditions are solved together, also those below one leader (``leaders_together``); other models, small ones
+    whose conditions are not shown monotone, and what does not pass are solved one by one, and the table says so. Raises
+    Refused for a cell that is not in the model, or values that are not numbers, one per scenario.
     """
     params, count = _params(model, cells)
     answers = Answers(model, params, count)
-    groups, alone = derive_all(model, params)
-    for group in groups:
-        alone.update(together(group, params, answers))
+    alone = _led(model, params, answers) if model.component("stage") is not None else _unled(model, params, answers)
     for scenario in sorted(alone):
         _alone(model, params, scenario, alone[scenario], answers)
     return answers.batch()
+
+
+def _unled(model: pyo.ConcreteModel, params: Values, answers: Answers) -> dict[int, str]:
+    groups, alone = derive_all(model, params)
+    for group in groups:
+        alone.update(together(group, params, answers))
+    return alone
+
+
+def _led(model: pyo.ConcreteModel, params: Values, answers: Answers) -> dict[int, str]:
+    from .leaders_together import solve_led
+
+    try:
+        if len(find_game(model).stages) == 1:
+            return _unled(model, params, answers)
+        solve_led(model, params, answers, Tape.of(answers.count))
+    except (NotVectorised, Refused, Infeasible, ZeroDivisionError) as error:
+        return dict.fromkeys(range(answers.count), str(error))
+    left = np.flatnonzero(answers.told["route"] != TOGETHER)
+    return {int(k): str(answers.told["reason"][k]) or "the shape of its conditions is another" for k in left}
 
 
 def _params(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> tuple[list[tuple[Any, np.ndarray]], int]:

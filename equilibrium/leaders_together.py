@@ -37,8 +37,9 @@ from . import curvature
 from .batches import FEW, MANY, TOGETHER, Answers, Found, Plain, measured, problems_of
 from .certificate import CERTIFIED
 from .mcp import DECISION, MULTIPLIER, MixedComplementarity, Names
+from .measures import Measures
 from .one_leader import OneLeader, derive_leader
-from .parametric import Stacked, Values
+from .parametric import Parametric, Stacked, Values, held
 from .scenarios import NotVectorised, Scenarios, Tape
 from .solution import solve
 from .solvers import batched, pieces
@@ -71,7 +72,7 @@ def solve_led(model: Any, params: Values, answers: Answers, tape: Tape) -> pd.Da
     best, reasons = optima(group)
     if not best.which.size:
         raise NotVectorised(str(reasons[0]))
-    followers, found, good = _certified(group, best, answers)
+    followers, found, measures, good = _certified(group, best, params, answers)
     reasons[best.which[~good]] = "not certified together"
     answers.tell(group.followers.which, reason=reasons)
     _examined(group, params, best, found, good, answers)
@@ -79,8 +80,14 @@ def solve_led(model: Any, params: Values, answers: Answers, tape: Tape) -> pd.Da
     answers.take(followers, found, good)
     rows = [answers.row[id(v)] for v in group.hierarchy.x]
     answers.values[np.ix_(np.array(rows), which)] = best.x[good].T
-    answers.tell(which, verdict=CERTIFIED, route=TOGETHER, reason="pieces of the followers' answer", residual=0.0)
-    answers.tell(which, unique=np.where(best.alone[good], "unique", NOT_PROVED))
+    answers.tell(
+        which,
+        verdict=CERTIFIED,
+        route=TOGETHER,
+        reason="pieces of the followers' answer",
+        unique=np.where(best.alone[good], "unique", NOT_PROVED),
+        **{name: getattr(measures, name)[good] for name in ("residual", "regret", "distance")},
+    )
     payoff = np.full(count, np.nan)
     payoff[which] = group.player.sign * best.cost[good]
     return _table(group, payoff, tape)
@@ -110,13 +117,27 @@ class Optima:
 
 def optima(group: OneLeader) -> tuple[Optima, np.ndarray]:
     """(the global optima of the scenarios where one was proved, why not in the others)."""
+    size = group.hessian.shape[1] + group.table.shape[1] + 1
+    if size > curvature.DENSE:
+        raise NotVectorised(f"{size} columns of followers and leader are too many for dense matrices")
+    parts = curvature.chunks(group.count, size * size)
+    found, reasons = zip(*(_optima(group.of(part)) for part in parts), strict=True)
+    names = ("x", "z", "cost", "alone", "count")
+    which = np.concatenate([part[one.which] for part, one in zip(parts, found, strict=True)])
+    return Optima(which, *(np.concatenate([getattr(one, n) for one in found]) for n in names)), np.concatenate(reasons)
+
+
+def _optima(group: OneLeader) -> tuple[Optima, np.ndarray]:
     reasons = np.full(group.count, "", dtype=object)
-    reasons[~np.broadcast_to(curvature.monotone(group.followers)[1], group.count)] = "the followers may answer in ways"
+    reasons[~np.broadcast_to(curvature.monotone(group.followers)[1], group.count)] = (
+        "the followers' conditions are not shown strictly monotone"
+    )
     convex, strict = _bent_up(group)
     reasons[~convex & (reasons == "")] = "the leader's payoff is not concave where what the followers see is held"
     keep = np.flatnonzero(reasons == "")
     if not keep.size:
-        raise NotVectorised(str(reasons[0]))
+        x, z = np.zeros((0, group.weight.shape[1])), np.zeros((0, group.followers.mcp.size))
+        return Optima(keep, x, z, np.zeros(0), np.zeros(0, dtype=bool), keep), reasons
     some = group.of(keep)
     plain = _lines(some)
     t, y = _start(some)
@@ -344,9 +365,9 @@ def _best(
     some = group.of(good)
     x, z = y[:, n : n + d], y[:, :n]
     _, margin = pieces.sides(lines.of(good), y / lines.column[good], at[good])
-    held = margin[:, n : n + d + group.table.shape[1]].min(axis=1, initial=np.inf) > pieces.CLEAR
+    firm = margin[:, n : n + d + group.table.shape[1]].min(axis=1, initial=np.inf) > pieces.CLEAR
     cost = some.cost(np.concatenate([x, z], axis=1))[0]
-    return Optima(keep[good], x, z, cost, strict[good] | held, number[good]), reasons
+    return Optima(keep[good], x, z, cost, strict[good] | firm, number[good]), reasons
 
 
 def _points(
@@ -386,8 +407,10 @@ def _several(tried: Sequence[_Candidates], least: np.ndarray, at: np.ndarray, te
 # ---- the certificate -------------------------------------------------------------------------------------------------
 
 
-def _certified(group: OneLeader, best: Optima, answers: Answers) -> tuple[Any, Found, np.ndarray]:
-    """(the followers' conditions once the leader has decided, their answers with what was measured, what passed)."""
+def _certified(
+    group: OneLeader, best: Optima, params: Values, answers: Answers
+) -> tuple[Parametric, Found, Measures, np.ndarray]:
+    """(the followers' conditions once the leader has decided, their answers, what was measured, what passed)."""
     some = group.of(best.which)
     t = (some.weight * best.x).sum(axis=1)
     moved = some.reach * t[:, None]
@@ -400,8 +423,8 @@ def _certified(group: OneLeader, best: Optima, answers: Answers) -> tuple[Any, F
     z = np.ascontiguousarray(best.z.T)
     measures = measured(problems, z, curved, np.abs(best.x).max(axis=1))
     found = Found(problems, z, np.full(some.count, "", dtype=object), curved, np.ones(some.count, dtype=bool))
-    good = measures.passed & _allowed(some, best.x) & _confirmed(some, best, answers)
-    return followers, found, good
+    good = measures.passed & _allowed(some, best.x) & _confirmed(some, best, params, answers)
+    return followers, found, measures, good
 
 
 def _allowed(group: OneLeader, x: np.ndarray) -> np.ndarray:
@@ -412,7 +435,7 @@ def _allowed(group: OneLeader, x: np.ndarray) -> np.ndarray:
     return (off <= FEASIBLE * size).all(axis=1) & (x >= group.lower).all(axis=1) & (x <= group.upper).all(axis=1)
 
 
-def _confirmed(group: OneLeader, best: Optima, answers: Answers) -> np.ndarray:
+def _confirmed(group: OneLeader, best: Optima, params: Values, answers: Answers) -> np.ndarray:
     """Whether the model's own Objective says the same payoff."""
     count = answers.count
     which, tape = group.followers.which, Tape.of(count)
@@ -425,7 +448,8 @@ def _confirmed(group: OneLeader, best: Optima, answers: Answers) -> np.ndarray:
             spread = np.full(count, np.nan)
             spread[which] = values
             variable.set_value(Scenarios(spread, tape), skip_validation=True)
-        here = group.player.sign * pyo.value(group.player.objective.expr)
+        with held(params, np.arange(count), tape):
+            here = group.player.sign * pyo.value(group.player.objective.expr)
     finally:
         for variable, value in before:
             variable.set_value(value, skip_validation=True)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+import scipy.sparse as sp
 
 from equilibrium import leaders_together, solve
+from equilibrium.batches import solve_many
 from equilibrium.held import Held, solve_held
 from equilibrium.mcp import DECISION, MixedComplementarity, Names
 from equilibrium.parametric import held
@@ -186,6 +188,29 @@ def two_markets(linked: bool) -> pyo.ConcreteModel:
     return order(m, m.leader)
 
 
+def test_sizes_that_cost_nothing_are_left_to_single_solves() -> None:
+    values = drawn(60, 5)
+    values["bend"][::10] = 0.0  # any size that holds the discharge is then as good
+    found, _ = many(storage(), values)
+    assert not found.ok[::10].any() and found.ok.sum() == 54
+
+
+def test_batches_of_a_leader_are_those_of_single_solves() -> None:
+    model, values = storage(), {name: numbers[:40] for name, numbers in drawn(120, 9).items()}
+    batch = solve_many(model, values)
+    assert batch.ok.all() and (batch.table["route"] == "together").all() and batch.examined >= 1
+    assert (batch.table["regret"] <= 1e-9).all() and (batch.table["distance"] <= 1e-7).all()
+    profit = batch.value(model.owner.profit.expr)
+    for k in (0, 11, 33):
+        for name, numbers in values.items():
+            model.find_component(name).set_value(numbers[k])
+        alone = solve(model)
+        assert alone.leaders["payoff"].iloc[0] == pytest.approx(profit[k], rel=1e-9, abs=1e-9)
+    two = solve_many(two_markets(linked=False), {"level": np.linspace(1, 3, 5)})
+    assert two.ok.all() and (two.table["route"] == "alone").all()
+    assert two.table["reason"].str.contains("more than one number").all()
+
+
 def test_only_leaders_that_reach_through_one_number() -> None:
     levels = {"level": np.linspace(1, 9, 40)}
     with pytest.raises(NotVectorised, match="more than one number"):
@@ -268,8 +293,6 @@ def test_pieces_cover_a_line(seed: int) -> None:
 
 
 def _single(plain: Lines, s: int, t: float) -> np.ndarray:
-    import scipy.sparse as sp
-
     n = plain.vector.shape[1]
     mcp = MixedComplementarity(
         Names(str(k) for k in range(n)),
