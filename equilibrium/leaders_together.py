@@ -315,11 +315,13 @@ def _ended(group: OneLeader, marched: pieces.Marched, column: np.ndarray, sign: 
 
 @dataclass
 class _Candidates:
-    """Points of one piece in the scenarios ``which``, at t, with their cost."""
+    """Points of one piece in the scenarios ``which``, at t, with their cost; falls: whether it falls from there on
+    into the piece, so that the point is no optimum."""
 
     which: np.ndarray
     t: np.ndarray
     cost: np.ndarray
+    falls: np.ndarray
 
 
 def _best(
@@ -343,12 +345,12 @@ def _best(
         here = lines.column[piece.which]
         points, without_end = _points(group.of(piece.which), piece, here, n, d)
         endless[piece.which] |= without_end
-        for t in points:
+        for t, falls in points:
             some = ~np.isnan(t)
             which = piece.which[some]
             there = (piece.slope[some] * t[some, None] + piece.offset[some]) * here[some]
             cost, large = group.of(which).cost(np.concatenate([there[:, n : n + d], there[:, :n]], axis=1))
-            tried.append(_Candidates(which, t[some], cost))
+            tried.append(_Candidates(which, t[some], cost, falls[some]))
             better = cost < least[which]
             into = which[better]
             least[into], at[into], terms[into] = cost[better], t[some][better], large[better]
@@ -372,9 +374,9 @@ def _best(
 
 def _points(
     group: OneLeader, piece: pieces.Piece, column: np.ndarray, n: int, d: int
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """(t of the points of a piece that may be its best: where V is stationary, and both ends; NaN where there is none;
-    whether V falls without end)."""
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """([(t, whether V falls from there into the piece)] of the points of a piece that may be its best: where V is
+    stationary, and both ends, NaN where there is none; whether V falls without end)."""
     from_low = np.isfinite(piece.low)
     base = np.where(from_low, piece.low, piece.up)
     slope, there = piece.slope * column, piece.at(base) * column
@@ -386,21 +388,30 @@ def _points(
     convex = curve > 1e-12 * size
     with np.errstate(all="ignore"):
         inside = np.where(convex, np.clip(base - tilt / curve, piece.low, piece.up), np.nan)
-    ends = [np.where(np.isfinite(end), end, np.nan) for end in (piece.low, piece.up)]
+        rate = [tilt + curve * (end - base) for end in (piece.low, piece.up)]
+    low, up = (np.where(np.isfinite(end), end, np.nan) for end in (piece.low, piece.up))
+    ends = [(low, rate[0] < -1e-12 * terms), (up, rate[1] > 1e-12 * terms)]
     outward = np.where(from_low, tilt, -tilt)
     endless = ~(np.isfinite(piece.low) & np.isfinite(piece.up)) & ~convex
     endless &= (curve < -1e-12 * size) | (outward <= 1e-12 * terms)
-    return [inside, *ends], endless
+    return [(inside, np.zeros(len(inside), dtype=bool)), *ends], endless
 
 
 def _several(tried: Sequence[_Candidates], least: np.ndarray, at: np.ndarray, terms: np.ndarray) -> np.ndarray:
-    """Whether points apart from each other are equally good."""
-    found = np.zeros(len(least), dtype=bool)
+    """Whether optima apart from each other are equally good."""
+    equal: list[tuple[int, float]] = []
+    slopes: set[tuple[int, float]] = set()
     for one in tried:
         k = one.which
         as_good = one.cost <= least[k] + REGRET * np.maximum(np.abs(least[k]), 1e-3 * terms[k])
         apart = np.abs(one.t - at[k]) > APART * np.maximum(np.abs(one.t), np.abs(at[k]))
-        found[k] |= as_good & apart
+        for j in np.flatnonzero(as_good & apart):
+            point = int(k[j]), float(one.t[j])
+            equal.append(point)
+            if one.falls[j]:
+                slopes.add(point)
+    found = np.zeros(len(least), dtype=bool)
+    found[[k for k, t in equal if (k, t) not in slopes]] = True
     return found
 
 
