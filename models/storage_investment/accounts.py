@@ -183,7 +183,10 @@ class _Key(tuple):
     """Periods and firms of some data, hashable, with the data alongside: the market without storage is solved once."""
 
     def __new__(cls, data: Any) -> _Key:
-        numbers = (tuple(data.tables[name].drop(columns="source").itertuples()) for name in ("periods", "firms"))
+        numbers = (
+            tuple(data.tables[name].drop(columns="source", errors="ignore").itertuples())
+            for name in ("periods", "firms")
+        )
         item = super().__new__(cls, numbers)
         item.data = data  # type: ignore[attr-defined]
         return item

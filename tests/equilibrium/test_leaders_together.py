@@ -10,7 +10,7 @@ import pyomo.environ as pyo
 import pytest
 import scipy.sparse as sp
 
-from equilibrium import leaders_together, solve
+from equilibrium import leader_optima, solve
 from equilibrium.batches import solve_many
 from equilibrium.held import Held, solve_held
 from equilibrium.mcp import DECISION, MixedComplementarity, Names
@@ -245,13 +245,13 @@ def test_what_is_not_one_leader_with_limits_of_its_own_is_refused() -> None:
 
 
 def test_an_answer_that_is_not_the_best_is_found_by_single_solves(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = leaders_together._points
+    honest = leader_optima._points
 
     def blind(*given: Any) -> Any:
         points, endless = honest(*given)
         return points[1:], endless
 
-    monkeypatch.setattr(leaders_together, "_points", blind)  # looks at the ends of pieces only
+    monkeypatch.setattr(leader_optima, "_points", blind)  # looks at the ends of pieces only
     with pytest.raises(NotVectorised, match="differs"):
         many(storage(), drawn(200, 3))
 
