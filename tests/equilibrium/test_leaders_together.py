@@ -32,22 +32,25 @@ RANGES = {
 """Two periods' intercepts, the slope, costs of two firms, losses, the owner's quadratic cost, its largest size."""
 
 
-def storage() -> pyo.ConcreteModel:
-    """An owner of a storage (size, discharge) before two Cournot firms in two periods; every number is a Param."""
+def storage(copies: int = 1) -> pyo.ConcreteModel:
+    """An owner of a storage (size, discharge) before Cournot firms of two kinds in two periods; numbers are Params."""
     m = pyo.ConcreteModel()
     for name, (low, up) in RANGES.items():
         m.add_component(name, pyo.Param(initialize=(low + up) / 2, mutable=True))
-    m.owner, m.firm = pyo.Block(), pyo.Block(["a", "b"])
+    m.owner, m.firm = pyo.Block(), pyo.Block(range(2 * copies))
     m.owner.size, m.owner.used = pyo.Var(within=pyo.NonNegativeReals), pyo.Var(within=pyo.NonNegativeReals)
     m.owner.most = pyo.Constraint(expr=m.owner.size <= m.most)
     m.owner.limit = pyo.Constraint(expr=m.owner.used <= m.owner.size)
     for block in m.firm.values():
         block.q = pyo.Var([1, 2], bounds=(0, None))
     feed = {1: -m.ratio * m.owner.used, 2: m.owner.used}
-    price = {t: a - m.slope * (m.firm["a"].q[t] + m.firm["b"].q[t] + feed[t]) for t, a in ((1, m.first), (2, m.second))}
-    for name, cost in (("a", m.cost_a), ("b", m.cost_b)):
-        profit = sum((price[t] - cost) * m.firm[name].q[t] for t in (1, 2))
-        m.firm[name].profit = pyo.Objective(expr=profit, sense=pyo.maximize)
+    price = {
+        t: a - m.slope * (sum(b.q[t] for b in m.firm.values()) + feed[t]) for t, a in ((1, m.first), (2, m.second))
+    }
+    for k, block in m.firm.items():
+        cost = m.cost_a if k < copies else m.cost_b
+        profit = sum((price[t] - cost) * block.q[t] for t in (1, 2))
+        block.profit = pyo.Objective(expr=profit, sense=pyo.maximize)
     income = sum(price[t] * feed[t] for t in (1, 2)) - m.bend * m.owner.size**2 / 2
     m.owner.profit = pyo.Objective(expr=income, sense=pyo.maximize)
     return order(m, m.owner)
@@ -118,9 +121,12 @@ def test_thousands_of_owners_do_as_well_as_any_discharge_on_a_grid(seed: int) ->
     assert (used == 0).sum() + (used == some["most"]).sum() > 20, "some are at an end"
 
 
-def test_single_solves_say_the_same() -> None:
-    values, model = drawn(400, 7), storage()
+@pytest.mark.parametrize("copies", [1, 6])
+def test_single_solves_say_the_same(copies: int) -> None:
+    """With several firms of a kind many columns turn at once."""
+    values, model = drawn(400, 7), storage(copies)
     found, of = many(model, values)
+    assert found.ok.mean() > 0.99
     names = [v.name for v in model.component_data_objects(pyo.Var)]
     payoff = found.leaders["payoff"].iloc[0].values
     for k in np.random.default_rng(1).choice(np.flatnonzero(found.ok), 12, replace=False):
