@@ -36,3 +36,15 @@ def test_rows_are_those_of_single_solves(case: str, name: str) -> None:
             assert [column for column in row if column in units] == [c for c in table if c in units]
             for column in units:
                 assert found[column] == pytest.approx(row[column], rel=1e-9, abs=1e-9), column
+
+
+def test_scenarios_that_report_something_else_are_together_among_themselves() -> None:
+    """Where consumption is negative there is no consumer surplus: fewer columns, so another group."""
+    read = read_case(CASES / "textbook_s2")
+    cells = tuple(find_cell(read, cell) for cell in ENDS)
+    design = checked(Design("drawn", LATIN, cells, latin_hypercube(list(ENDS.values()), 200, 1)))
+    table = solve_rows(read, replace(design, alternatives=("merchant",)), range(200)).table.to_pandas()
+    told = table["consumer surplus"].notna()
+    least = table[["consumption[period=off-peak]", "consumption[period=on-peak]"]].min(axis=1)
+    assert (table["route"] == "together").all()
+    assert 16 <= (~told).sum() < 100 and (told == (least >= 0)).all()
