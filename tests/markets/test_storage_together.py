@@ -48,3 +48,12 @@ def test_scenarios_that_report_something_else_are_together_among_themselves() ->
     least = table[["consumption[period=off-peak]", "consumption[period=on-peak]"]].min(axis=1)
     assert (table["route"] == "together").all()
     assert 16 <= (~told).sum() < 100 and (told == (least >= 0)).all()
+
+
+@pytest.mark.parametrize("name", ["merchant with schedule", "2 owners"])
+def test_whole_numbers_and_several_leaders_go_alone(name: str) -> None:
+    read = read_case(CASES / "textbook_s1")
+    cells = tuple(find_cell(read, cell) for cell in ENDS)
+    design = checked(Design("drawn", LATIN, cells, latin_hypercube(list(ENDS.values()), 4, 1)))
+    table = solve_rows(read, replace(design, alternatives=(name,)), range(4)).table.to_pandas()
+    assert (table["verdict"] == "certified").all() and (table["route"] != "together").all()
