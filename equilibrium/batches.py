@@ -118,18 +118,36 @@ def solve_many(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> Batch:
     or that member's name in the model, to its values (scenarios,). What the model holds otherwise stays. Values enter
     as they would by setting the Params: a model that looked at a number while it was built does not look again.
 
-    Affine conditions are solved together; other models, small ones whose conditions are not shown monotone, and what
-    does not pass are solved one by one, and the table says so. Raises Refused for a cell that is not in the model, or
-    values that are not numbers, one per scenario.
+    Affine conditions are solved together, also those below one leader (``leaders_together``); other models, small ones
+    whose conditions are not shown monotone, and what does not pass are solved one by one, and the table says so. Raises
+    Refused for a cell that is not in the model, or values that are not numbers, one per scenario.
     """
     params, count = _params(model, cells)
     answers = Answers(model, params, count)
-    groups, alone = derive_all(model, params)
-    for group in groups:
-        alone.update(together(group, params, answers))
+    alone = _led(model, params, answers) if model.component("stage") is not None else _unled(model, params, answers)
     for scenario in sorted(alone):
         _alone(model, params, scenario, alone[scenario], answers)
     return answers.batch()
+
+
+def _unled(model: pyo.ConcreteModel, params: Values, answers: Answers) -> dict[int, str]:
+    groups, alone = derive_all(model, params)
+    for group in groups:
+        alone.update(together(group, params, answers))
+    return alone
+
+
+def _led(model: pyo.ConcreteModel, params: Values, answers: Answers) -> dict[int, str]:
+    from .leaders_together import solve_led
+
+    try:
+        if len(find_game(model).stages) == 1:
+            return _unled(model, params, answers)
+        solve_led(model, params, answers, Tape.of(answers.count))
+    except (NotVectorised, Refused, Infeasible, ZeroDivisionError) as error:
+        return dict.fromkeys(range(answers.count), str(error))
+    left = np.flatnonzero(answers.told["route"] != TOGETHER)
+    return {int(k): str(answers.told["reason"][k]) or "the shape of its conditions is another" for k in left}
 
 
 def _params(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> tuple[list[tuple[Any, np.ndarray]], int]:
@@ -220,7 +238,7 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
     found = _curved(group) if isinstance(group, Curved) else _affine(group)
     if isinstance(found, str):
         return dict.fromkeys(group.which.tolist(), found)
-    measures = _measured(found.problems, found.z, found.curved)
+    measures = measured(found.problems, found.z, found.curved)
     good = np.flatnonzero(measures.passed)
     problem = _examined(group, params, found.z, measures, good, answers)
     if problem:
@@ -245,7 +263,7 @@ def _affine(group: Parametric) -> Found | str:
     smooth, unique = curvature.monotone(group)
     if not smooth.all() and multiplicity.small(group.mcp):
         return "not shown monotone, so other equilibria are looked for"
-    problems = _problems(group)
+    problems = problems_of(group)
     start = batched.solve(problems.of(np.array([0])), group.mcp.interior())[0][:, 0]
     if not np.isfinite(start).all():
         start = group.mcp.interior()
@@ -266,20 +284,24 @@ def _curved(group: Curved) -> Found:
     return Found(problems, z, words, curved, unique)
 
 
-def _problems(group: Parametric) -> batched.Problems:
+def problems_of(group: Parametric) -> batched.Problems:
+    """The scenarios of a group as arrays for the solver."""
     every = slice(None)
     q = np.ascontiguousarray(np.broadcast_to(group.vector.part(every), (group.mcp.size, group.count)))
     lower, upper = (np.broadcast_to(limits.part(every), q.shape) for limits in (group.lower, group.upper))
     return batched.Problems(batched.Shape.of(group.mcp), group.matrix.part(every), q, lower, upper)
 
 
-def _measured(problems: batched.Problems, z: np.ndarray, curved: list[Any]) -> Measures:
+def measured(problems: batched.Problems, z: np.ndarray, curved: list[Any], ahead: np.ndarray | None = None) -> Measures:
+    """The measures of the scenarios of ``problems`` at z (columns, scenarios), part by part; ahead (scenarios,): the
+    largest decision of those who moved before."""
+    ahead = np.zeros(problems.count) if ahead is None else ahead
     width = max(8, batched.NUMBERS // max(problems.shape.mcp.size, 1))
     parts = []
     with np.errstate(all="ignore"):
         for first in range(0, problems.count, width):
             chosen = np.arange(first, min(first + width, problems.count))
-            parts.append(measure(problems.of(chosen), z[:, chosen], curved, chosen))
+            parts.append(measure(problems.of(chosen), z[:, chosen], curved, chosen, ahead[chosen]))
     names = ("residual", "regret", "distance", "convex")
     return Measures(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -302,7 +324,7 @@ def _examined(
     if len(good) >= MANY:
         some |= {int(good[0]), int(np.random.default_rng(0).choice(good))}
     for k in sorted(some):
-        with _plain(answers, params, int(group.which[k])):
+        with Plain(answers, params, int(group.which[k])):
             game = find_game(answers.model)
             mcp = derive(game)
             if isinstance(group, Parametric) and not _same(mcp, group.at(k)):
@@ -328,7 +350,7 @@ def _same(first: MixedComplementarity, second: MixedComplementarity) -> bool:
     return alike and first.names == second.names and (not off.nnz or off.max() <= 1e-13 * abs(first.matrix).max())
 
 
-class _plain:
+class Plain:
     """The Params at one scenario's values; Vars and Params are put back afterwards."""
 
     def __init__(self, answers: Answers, params: Values, scenario: int) -> None:
@@ -349,7 +371,7 @@ class _plain:
 
 
 def _alone(model: pyo.ConcreteModel, params: Values, scenario: int, reason: str, answers: Answers) -> None:
-    with _plain(answers, params, scenario):
+    with Plain(answers, params, scenario):
         try:
             solution = solve(model)
         except (Refused, Infeasible, SolverMissing) as error:

@@ -7,7 +7,7 @@ are solved and certified together, and the Vars then hold the answers likewise. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ import pyomo.environ as pyo
 from .batches import TOGETHER, Answers, together
 from .branches import Branch
 from .grouping import derive_all
+from .leaders_together import solve_led
 from .parametric import Values
+from .players import find_game
 from .scenarios import NotVectorised, Scenarios, Tape
 from .tolerances import FEASIBLE, REGRET
 from .uniqueness import NOT_PROVED
@@ -30,7 +32,8 @@ class Held:
     ok: which scenarios were solved and certified together; verdict: theirs; unique: what is known of their decisions;
     game: the players. columns: of the conditions, (name, component) each, None where they differ between scenarios;
     absorbed: the limits that became bounds; z, value, lower, upper (columns, scenarios): answers, rows there and
-    bounds, NaN where not ok. Nobody moves first.
+    bounds, NaN where not ok. Where somebody moves first these are the followers', and ``leaders`` is as that of a
+    ``Solution``, with one number per scenario.
     """
 
     model: pyo.ConcreteModel
@@ -46,12 +49,9 @@ class Held:
     lower: np.ndarray
     upper: np.ndarray
 
-    leading = None
+    leaders: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    @property
-    def leaders(self) -> pd.DataFrame:
-        """As ``Solution.leaders`` where nobody moves first."""
-        return pd.DataFrame()
+    leading = None
 
     @property
     def answer(self) -> Held:
@@ -123,6 +123,8 @@ def _together(model: Any, tape: Tape) -> Held:
     params = params_of(model)
     if not params:
         raise NotVectorised("no number of this model differs between scenarios")
+    if len(find_game(model).stages) > 1:
+        return _led(model, tape, params)
     groups, alone = derive_all(model, params)
     if not groups:
         raise NotVectorised(next(iter(alone.values())))
@@ -131,6 +133,19 @@ def _together(model: Any, tape: Tape) -> Held:
     ok = answers.told["route"] == TOGETHER
     if not ok.any():
         raise NotVectorised(next(iter(left.values())))
+    return _told(model, tape, answers)
+
+
+def _led(model: Any, tape: Tape, params: Values) -> Held:
+    """One player moves first."""
+    answers = Answers(model, params, len(tape.astray))
+    leaders = solve_led(model, params, answers, tape)
+    return replace(_told(model, tape, answers), leaders=leaders)
+
+
+def _told(model: Any, tape: Tape, answers: Answers) -> Held:
+    """The answers in the model's Vars, and all that code may ask; scenarios without one go astray."""
+    ok = answers.told["route"] == TOGETHER
     tape.astray |= ~ok
     for variable, values in zip(answers.variables, answers.values, strict=True):
         variable.set_value(Scenarios(values, tape), skip_validation=True)

@@ -42,8 +42,11 @@ class Measures:
         return (self.residual <= RESIDUAL) & (self.regret <= REGRET) & near & self.convex
 
 
-def measure(problems: Problems, z: np.ndarray, curved: list[Curvature], chosen: np.ndarray) -> Measures:
-    """problems: the scenarios ``chosen`` (positions within what ``curved`` was made of), z (n, scenarios)."""
+def measure(
+    problems: Problems, z: np.ndarray, curved: list[Curvature], chosen: np.ndarray, ahead: np.ndarray | float = 0.0
+) -> Measures:
+    """problems: the scenarios ``chosen`` (positions within what ``curved`` was made of), z (n, scenarios); ahead: the
+    largest decision of those who moved before."""
     mcp = problems.shape.mcp
     value = problems.F(z)
     _, row = problems.scales(z, value)
@@ -52,7 +55,7 @@ def measure(problems: Problems, z: np.ndarray, curved: list[Curvature], chosen: 
     convex = np.ones(count, dtype=bool)
     if not players:
         return Measures(residual, np.zeros(count), np.full(count, np.nan), convex)
-    size = _sizes(mcp, z, players)
+    size = _sizes(mcp, z, players, ahead)
     slack = _slack(mcp, problems, z, value, size)
     add = sums(mcp.player, players)
     floor = np.where(mcp.kind[:, None] == DECISION, np.maximum(np.abs(z), size[mcp.player]), 0.0)
@@ -75,10 +78,10 @@ def _at(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return values if values.shape[-1] == 1 else values[..., chosen]
 
 
-def _sizes(mcp: MixedComplementarity, z: np.ndarray, players: int) -> np.ndarray:
+def _sizes(mcp: MixedComplementarity, z: np.ndarray, players: int, ahead: np.ndarray | float) -> np.ndarray:
     """Size of every player's decisions (players, scenarios); who does nothing is off by rounding of what others do."""
     decides = mcp.kind == DECISION
-    everybody = np.abs(z[decides]).max(axis=0, initial=0.0)
+    everybody = np.maximum(np.abs(z[decides]).max(axis=0, initial=0.0), ahead)
     largest = np.zeros((players, z.shape[1]))
     np.maximum.at(largest, mcp.player[decides], np.abs(z[decides]))
     return np.maximum(np.maximum(largest, 1e-5 * everybody), 1e-300)

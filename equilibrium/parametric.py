@@ -129,7 +129,7 @@ def derive_affine(model: Any, params: Values, which: np.ndarray) -> tuple[Parame
         layout, entries = collect(game, VectorReader(tape))
         if len(game.stages) > 1:
             raise NotVectorised("some players move first")
-        group = _assembled(game, layout, entries, which)
+        group = assembled(game, layout, entries, which)
     tape.astray |= unusual((group.matrix, group.vector), (group.lower, group.upper), group.count)
     return group.of(np.flatnonzero(~tape.astray)), tape.astray
 
@@ -178,7 +178,8 @@ class VectorReader(Reader):
             return super().read(expression, what)
 
 
-def _assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) -> Parametric:
+def assembled(game: Game, layout: Layout, entries: Entries, which: np.ndarray) -> Parametric:
+    """Columns and coefficients as arrays, with a number per scenario where one varies."""
     n, count = len(layout.names), len(which)
     rows, columns, values = entries.arrays()
     places, position = np.unique(rows * n + columns, return_inverse=True)

@@ -30,6 +30,9 @@ TOLD = ("verdict", "decisions", "route", "reason")
 TOGETHER = 4
 """So many scenarios at least are solved together."""
 
+ANEW = 16
+"""So many that are left are tried together among themselves: checking a group takes a few single solves."""
+
 ANSWERED = ("certified", "certified, local", "rule", "several", NONE)
 FAILED = (UNCERTIFIED, CYCLING, "error")
 
@@ -52,7 +55,7 @@ def solve_rows(case: Case, design: Design, scenarios: range) -> Rows:
     for place, alternative in enumerate(chosen(case, design)):
         for group, named in _groups(design, alternative, scenarios):
             began = time.perf_counter()
-            found, of = rows_together(case, design, named, alternative.name, group)
+            found, of = _in_groups(case, design, named, alternative.name, group)
             units |= of
             each = (time.perf_counter() - began) / len(group)
             for k in group:
@@ -73,6 +76,19 @@ def _groups(design: Design, alternative: Alternative, scenarios: range) -> list[
         options = tuple(_options(design, k, alternative).items())
         found.setdefault(options, []).append(k)
     return [(ks, replace(alternative, options=dict(options))) for options, ks in found.items()]
+
+
+def _in_groups(
+    case: Case, design: Design, alternative: Alternative, name: str, scenarios: Sequence[int]
+) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
+    """As ``rows_together``; scenarios that take another turn than most are together among themselves."""
+    rows, units = rows_together(case, design, alternative, name, scenarios)
+    found, left = rows, [k for k in scenarios if k not in rows]
+    while found and len(left) >= ANEW:
+        found, of = rows_together(case, design, alternative, name, left)
+        rows, units = rows | found, units | of
+        left = [k for k in left if k not in found]
+    return rows, units
 
 
 def rows_together(

@@ -145,7 +145,7 @@ def _levels_fit(data: Any) -> list[Fault]:
     """Given levels must be within the largest energy."""
     if "levels" not in data.tables:
         return []
-    limit = float(data.tables["storage"]["energy_limit"].iloc[0])
+    limit = data.tables["storage"]["energy_limit"].iloc[0]
     given = data.tables["levels"].iloc[0]
     message = "more than an owner can store (energy_limit in storage.csv)"
     return [
@@ -160,7 +160,7 @@ def _second_is_peak(data: Any) -> list[Fault]:
     periods = data.tables["periods"]
     if len(periods) != 2:
         return []
-    ratio = float(data.tables["storage"]["charge_ratio"].iloc[0])
+    ratio = data.tables["storage"]["charge_ratio"].iloc[0]
     first, second = (periods["intercept"] - periods["slope"] * periods["must_run"]).tolist()
     if second > ratio * first:
         return []

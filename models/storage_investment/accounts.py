@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.scenarios import larger, smaller
 
 from .setting import firm, no_storage
 
@@ -31,19 +32,19 @@ def operation(model: Any, block: Any) -> Any:
     return model.operator if model.component("operator") is not None else block
 
 
-def size(model: Any, block: Any) -> float:
+def size(model: Any, block: Any) -> Any:
     """Power built or installed, GW (the two-period size, in discharged GWh of one hour)."""
     for name in ("size", "power"):
         if block.component(name) is not None:
-            return float(pyo.value(block.component(name)))
-    return float(pyo.value(model.installed_power))
+            return pyo.value(block.component(name))
+    return pyo.value(model.installed_power)
 
 
-def energy(model: Any, block: Any, used: float) -> float:
+def energy(model: Any, block: Any, used: Any) -> Any:
     """Energy built or installed, GWh of discharge; what is used where more would cost nothing."""
     if block.component("energy") is None:
-        return float(pyo.value(model.installed_energy))
-    return float(pyo.value(block.energy)) if pyo.value(model.energy_cost) else used
+        return pyo.value(model.installed_energy)
+    return pyo.value(block.energy) if pyo.value(model.energy_cost) else used
 
 
 def quantities(solved: Any) -> pd.DataFrame:
@@ -79,10 +80,11 @@ def _storage(model: Any, block: Any, i: Any) -> list[tuple[str, str, float, str]
         rows.append(("discharged energy", f"owner={i}", pyo.value(decided.discharged), "GWh"))
     else:
         levels = [pyo.value(decided.level[t]) for t in model.period]
-        used = max(levels) - min(levels)
+        used = reduce(larger, levels) - reduce(smaller, levels)
         rows.append(("storage energy", f"owner={i}", energy(model, block, used), "GWh"))
         rows.append(("energy used", f"owner={i}", used, "GWh"))
-        both = max(min(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) for t in model.period)
+        twice = [smaller(pyo.value(decided.charge[t]), pyo.value(decided.discharge[t])) for t in model.period]
+        both = reduce(larger, twice)
         rows.append(("simultaneous charge and discharge", f"owner={i}", both, "GWh"))
         for name in ("charge", "discharge"):
             schedule = decided.component(name)
@@ -98,20 +100,20 @@ def _bounds(solved: Any) -> list[tuple[str, str, float, str]]:
     rows = []
     for _, row in solved.solution.leaders.iterrows():
         index = f"owner={owner[row['leader']]}"
-        rows.append(("payoff", index, float(row["payoff"]), "kEUR"))
-        rows.append(("proved bound on payoff", index, float(row["bound"]), "kEUR"))
+        rows.append(("payoff", index, row["payoff"], "kEUR"))
+        rows.append(("proved bound on payoff", index, row["bound"], "kEUR"))
     return rows
 
 
-def _firm_profit(model: Any, f: Any) -> float:
+def _firm_profit(model: Any, f: Any) -> Any:
     revenue = sum(pyo.value(model.price[t] * firm(model, f).output[t]) for t in model.period)
-    return revenue - float(pyo.value(model.production_cost[f]))
+    return revenue - pyo.value(model.production_cost[f])
 
 
 def negative(model: Any) -> list[Any]:
     """Periods in which consumption is negative: the inverse demand is then meaningful only for net demand."""
     consumption = {t: pyo.value(model.consumption[t]) for t in model.period}
-    largest = max(abs(v) for v in consumption.values())
+    largest = reduce(larger, map(abs, consumption.values()))
     return [t for t, v in consumption.items() if v < -TINY * largest]
 
 
@@ -181,17 +183,20 @@ class _Key(tuple):
     """Periods and firms of some data, hashable, with the data alongside: the market without storage is solved once."""
 
     def __new__(cls, data: Any) -> _Key:
-        numbers = (tuple(data.tables[name].select_dtypes("number").itertuples()) for name in ("periods", "firms"))
+        numbers = (
+            tuple(data.tables[name].drop(columns="source", errors="ignore").itertuples())
+            for name in ("periods", "firms")
+        )
         item = super().__new__(cls, numbers)
         item.data = data  # type: ignore[attr-defined]
         return item
 
 
 @lru_cache(maxsize=64)
-def baseline(key: Any) -> float:
+def baseline(key: Any) -> Any:
     """Welfare without storage, solved and certified, kEUR. Raises RuntimeError where it is not certified."""
     model = no_storage(key.data)
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"the market without storage is not certified: {solution.certificate.scope}")
-    return float(pyo.value(model.surplus))
+    return pyo.value(model.surplus)
