@@ -345,7 +345,6 @@ def show_timing(console: Any, results: Any, total: float) -> None:
 def print_table(console: Any, table: Any, title: str | None = None) -> None:
     """A DataFrame as a table for reading."""
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
     from rich.table import Table
 
     from equilibrium import report
@@ -353,9 +352,9 @@ def print_table(console: Any, table: Any, title: str | None = None) -> None:
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in table.dtypes.items():
         justify = "right" if kind.kind in "fi" else "left"
-        shown.add_column(escape(str(name)), justify=justify, no_wrap=name == "alternative", overflow="fold")
+        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
     for row in report.readable(table).itertuples(index=False):
-        shown.add_row(*map(escape, row))  # [kWh] is a unit, no style
+        shown.add_row(*row)
     console.print(shown)
 
 

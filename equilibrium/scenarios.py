@@ -90,6 +90,8 @@ class Scenarios:
         self.values, self.tape = values, tape
 
     def _with(self, operation: Element, other: Any, swapped: bool = False) -> Any:
+        if isinstance(other, np.ndarray):
+            return _each(lambda one: self._with(operation, one, swapped), other)
         if isinstance(other, Scenarios):
             other = other.values
         elif not isinstance(other, (int, float, np.number)):
@@ -138,6 +140,8 @@ class Scenarios:
         return Scenarios(np.abs(self.values), self.tape)
 
     def _asked(self, question: Element, other: Any) -> Any:
+        if isinstance(other, np.ndarray):
+            return _each(lambda one: self._asked(question, one), other)
         if isinstance(other, Scenarios):
             other = other.values
         elif not isinstance(other, (int, float, np.number)):
@@ -182,6 +186,14 @@ class Scenarios:
 
 
 RegisterNumericType(Scenarios)
+
+
+def _each(operation: Callable[[Any], Any], numbers: np.ndarray) -> np.ndarray:
+    """Of every member of an array or of a table's column."""
+    found = np.empty(numbers.shape, dtype=object)
+    for place in np.ndindex(numbers.shape):
+        found[place] = operation(numbers[place])
+    return found
 
 
 def _divide(first: Any, second: Any) -> Any:
