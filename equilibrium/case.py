@@ -138,6 +138,9 @@ def read_case(folder: str | Path, market_lookup: Callable[[str], Market] = find_
     frames |= {table.name: to_frame(table, records) for table, records in tables}
     data = Data(market, parameters, {table.name: frames[table.name] for table in market.tables if table.name in frames})
     check_market(data, str(folder))
+    faults = [fault for one in alternatives for fault in _misfits(market.structures[one.structure], data, one)]
+    if faults:
+        raise DataError(faults, str(folder))
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return Case(
         folder,
@@ -384,6 +387,11 @@ def _check_options(file: str, record: Record, structure: Structure, faults: list
             message = f"option '{name}': {error}"
             faults.append(Fault(file, message, record.row, "options", text or None, allowed(column)))
     return options
+
+
+def _misfits(structure: Structure, data: Data, alternative: Alternative) -> list[Fault]:
+    """What is wrong with the options of an alternative beside these data."""
+    return structure.check(data, **alternative.options) if structure.check else []
 
 
 def _check_expected(sheet: Sheet | None, alternatives: set[str] | None, faults: list[Fault]) -> pd.DataFrame:

@@ -66,7 +66,8 @@ class Structure:
 
     ``build(data, **options)`` states it as a ConcreteModel whose Blocks are players. ``branches(model)`` is given only
     where a player is not concave: it names sub-problems, each concave, that together contain every optimum of that
-    player (the docstring proves it).
+    player (the docstring proves it). ``check(data, **options)`` gives the faults of options that no word shows alone: a
+    name that no row has.
     """
 
     meaning: str
@@ -77,6 +78,7 @@ class Structure:
     respond: Callable[..., Own | None] | None = (
         None  # respond(data, **options): the market's own answer, see ``own``; None: it has none
     )
+    check: Callable[..., list[Fault]] | None = None
     theorem: str = ""  # why the equilibrium is unique, where theory proves it and arrays do not; quoted as theory
 
 

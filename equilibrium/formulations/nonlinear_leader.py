@@ -22,7 +22,7 @@ from ..errors import Refused
 from ..hierarchy import Hierarchy
 from ..kkt import Symbolic, nonlinear, symbolic
 from ..led import Led, Optimum
-from ..mcp import DENSE, Matrix, MixedComplementarity
+from ..mcp import DECISION, DENSE, Matrix, MixedComplementarity
 from ..sides import HIGH, LOW
 from ..solvers import newton, scholtes
 from ..tolerances import FEASIBLE, RESIDUAL
@@ -328,15 +328,16 @@ class _Programme:
         return scholtes.Scale(column, np.where(row > 0, row, 1.0), worth if worth > 0 else 1.0)
 
     def reach(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """For every decision what moves the followers' rows by their own size at (x, z); at least the decision's."""
+        """For every decision what moves the followers' rows by their own size at (x, z), for one that they do not see
+        the largest decision of anybody; at least the decision's own size."""
         y = np.concatenate([x, z])
         table, size = abs(self.table(y)[: self.n, : self.d]).toarray(), self.sizes(y)[: self.n]
-        found = np.maximum(np.abs(x), 1e-6)
+        decided = z[np.array(self.conditions.layout.kind) == DECISION]
+        unseen = float(np.abs(np.concatenate([x, decided])).max(initial=0.0)) or 1.0
+        found = np.maximum(np.abs(x), 1e-6 * unseen)
         for k in range(self.d):
             rows = table[:, k] > 0
-            found[k] = (
-                max(found[k], float(np.median(size[rows] / table[rows, k]))) if rows.any() else max(found[k], 1.0)
-            )
+            found[k] = max(found[k], float(np.median(size[rows] / table[rows, k])) if rows.any() else unseen)
         return found
 
     def payoff(self, x: np.ndarray, z: np.ndarray) -> float:

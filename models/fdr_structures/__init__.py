@@ -313,7 +313,13 @@ STRUCTURES = {
     "strategic_regulated": _with_generators(
         "a monopoly aggregator with the regulatory payment, generators compete", strategic.strategic_regulated
     ),
-    "integrated": _with_generators("one generator is also the only aggregator", strategic.integrated, owner=OWNER),
+    "integrated": Structure(
+        "one generator is also the only aggregator",
+        strategic.integrated,
+        {"owner": OWNER},
+        needs=("generators",),
+        check=strategic.check_owner,
+    ),
 }
 
 

@@ -193,14 +193,20 @@ def owner_of(data: Any, name: str = "") -> str:
 
     Raises DataError where there is no such generator, and where there are several and none is named.
     """
+    faults = check_owner(data, name)
+    if faults:
+        raise DataError(faults)
+    return name or str(data.tables["generators"].index[0])
+
+
+def check_owner(data: Any, owner: str = "") -> list[Fault]:
+    """The fault of an owner that no generator is, or that is not named where there are several generators."""
     names = [str(g) for g in data.tables["generators"].index]
-    if name in names:
-        return name
-    if not name and len(names) == 1:
-        return names[0]
-    message = "there is no such generator" if name else "of several generators one must be named as owner"
+    if owner in names or (not owner and len(names) == 1):
+        return []
+    message = "there is no such generator" if owner else "of several generators one must be named as owner"
     allowed = ", ".join(f"owner={g}" for g in names[:20])
-    raise DataError([Fault("alternatives.csv", message, None, "options", f"owner={name}" if name else None, allowed)])
+    return [Fault("alternatives.csv", message, None, "options", f"owner={owner}" if owner else None, allowed)]
 
 
 def strategic_regulated(data: Any) -> pyo.ConcreteModel:

@@ -3,6 +3,7 @@ what holds instead is shown beside it. Numbers E6 to E24 are those of the market
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,17 @@ def test_of_several_generators_the_owner_must_be_named(owner: str, said: str) ->
     with pytest.raises(DataError, match=said) as told:
         strategic.integrated(periods([2.0, 2.6], TWO_PLANTS), owner)
     assert "owner=generator 1, owner=generator 2" in str(told.value)
+
+
+def test_a_case_that_names_no_owner_or_a_stranger_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "day"
+    shutil.copytree(DATA / "stockholm_winter_day", folder)
+    table = folder / "alternatives.csv"
+    table.write_text(table.read_text().replace("owner=large", "").replace("owner=small", "owner=smal"))
+    with pytest.raises(DataError, match="one must be named as owner") as told:
+        read_case(folder)
+    assert len(told.value.faults) == 2
+    assert "there is no such generator (found: 'owner=smal')" in str(told.value)
 
 
 def test_the_study_takes_every_owner_or_the_ones_that_alternatives_name() -> None:
