@@ -258,7 +258,7 @@ def paper(quiet: bool = False) -> Any:
     """Where output goes: the terminal as wide as it is, a file or pipe with room for whole tables."""
     from rich.console import Console
 
-    wide = None if sys.stdout.isatty() else 140
+    wide = None if sys.stdout.isatty() else 220
     return Console(quiet=quiet, highlight=False, markup=False, width=wide)  # [kEUR] and [north] are text
 
 
@@ -342,6 +342,9 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     )
 
 
+WIDEST = 48  # characters of a column of words
+
+
 def print_table(console: Any, table: Any, title: str | None = None) -> None:
     """A DataFrame as a table for reading."""
     from rich.box import SIMPLE_HEAD
@@ -351,8 +354,10 @@ def print_table(console: Any, table: Any, title: str | None = None) -> None:
 
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in table.dtypes.items():
-        justify = "right" if kind.kind in "fi" else "left"
-        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
+        number = kind.kind in "fi"
+        widest = None if number or name == "alternative" else WIDEST
+        justify = "right" if number else "left"
+        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold", max_width=widest)
     for row in report.readable(table).itertuples(index=False):
         shown.add_row(*row)
     console.print(shown)
