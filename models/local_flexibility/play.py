@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Tables = Mapping[str, pd.DataFrame]
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#B8A000", "#8B5A2B", "#7A3E9D")
 
 
 def _axes(rows: int, height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
@@ -143,7 +143,12 @@ def _by_remedy(table: pd.DataFrame) -> Figure:
             for y, value in zip(places, values, strict=True):
                 if not np.isnan(value):
                     axis.annotate(
-                        f"{value:.2f}", (max(value, 0), y), (3, 0), textcoords="offset points", va="center", fontsize=7
+                        f"{round(value, 2) + 0.0:.2f}",
+                        (max(value, 0), y),
+                        (3, 0),
+                        textcoords="offset points",
+                        va="center",
+                        fontsize=7,
                     )
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.invert_yaxis()
