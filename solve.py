@@ -342,9 +342,6 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     )
 
 
-WIDEST = 48  # characters of a column of words
-
-
 def print_table(console: Any, table: Any, title: str | None = None) -> None:
     """A DataFrame as a table for reading."""
     from rich.box import SIMPLE_HEAD
@@ -354,10 +351,8 @@ def print_table(console: Any, table: Any, title: str | None = None) -> None:
 
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in table.dtypes.items():
-        number = kind.kind in "fi"
-        widest = None if number or name == "alternative" else WIDEST
-        justify = "right" if number else "left"
-        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold", max_width=widest)
+        justify = "right" if kind.kind in "fi" else "left"
+        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
     for row in report.readable(table).itertuples(index=False):
         shown.add_row(*row)
     console.print(shown)
