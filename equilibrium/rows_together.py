@@ -26,8 +26,11 @@ def values_together(
     case: Case, design: Design, alternative: Alternative, scenarios: Sequence[int]
 ) -> tuple[pd.DataFrame, Held, np.ndarray] | None:
     """(the market's values with one number per scenario, the equilibria behind them, which scenarios they are right
-    for), or None where the market's code needs plain numbers. The scenarios leave options alone."""
+    for), or None where the market's code needs plain numbers or
+    answers by itself. The scenarios leave options alone."""
     structure = case.market.structures[alternative.structure]
+    if structure.respond is not None:  # the market's own method may know of several equilibria
+        return None
     tape = Tape.of(len(scenarios))
     with active(tape):
         try:
