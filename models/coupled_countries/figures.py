@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyomo.environ as pyo
 
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, WIDTH
+
 from . import inputs, parts
 from .segment import Plant, output
 
@@ -18,22 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PURPLE, RED = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E00000"  # Okabe and Ito, and an alarm
-SKY, YELLOW, GREY, PALE = "#56B4E9", "#E69F00", "#555555", "#DDDDDD"
+SKY, YELLOW = "#56B4E9", "#E69F00"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "legend.fontsize": 8.5,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "legend.frameon": False,
-}
-WIDTH = 7.2  # inches: about 1080 pixels at 150 dpi, the width of a README
 ONE_LINE = 40  # letters above a panel
 MOST = 6  # countries in a picture, and pictures of a run
 

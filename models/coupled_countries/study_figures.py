@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .figures import BLUE, COLOURS, GREEN, GREY, ORANGE, PALE, PURPLE, STYLE, figure_of, grid, legend_below
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, STYLE
+
+from .figures import COLOURS, figure_of, grid, legend_below
 from .response import CONSUMERS, COUNTRY, MARKET, TOTAL
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import pyomo.environ as pyo
 from equilibrium import solve
 from equilibrium.data import change
 from equilibrium.errors import EquilibriumError
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, STYLE, WIDTH
 
 from . import structures, theory
 
@@ -23,21 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PURPLE, RED = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E00000"  # Okabe and Ito, and an alarm
-GREY, PALE = "#555555", "#DDDDDD"
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "legend.fontsize": 8.5,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "legend.frameon": False,
-}
-WIDTH = 7.2  # inches: about 1080 pixels at 150 dpi, the width of a README
 ROW = 12.0  # points: one line of a label
 SAME = 1e-6  # loads closer than this, relative to the flexible energy, share a label
 NARROW = "\N{NO-BREAK SPACE}"

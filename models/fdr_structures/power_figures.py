@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyomo.environ as pyo
 
-from .figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, WIDTH
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, WIDTH
 
 if TYPE_CHECKING:
     import pandas as pd
