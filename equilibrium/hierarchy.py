@@ -23,6 +23,7 @@ from .conditions import NotAffine, Reader, affine, sides
 from .errors import Refused
 from .mcp import MixedComplementarity
 from .players import Game, Player
+from .tolerances import FEASIBLE
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,49 @@ class LeaderProblem:
         lower, upper = self.lower.copy(), self.upper.copy()
         lower[columns] = upper[columns] = values
         return replace(self, lower=lower, upper=upper, whole=np.zeros_like(self.whole))
+
+    def without(self, columns: np.ndarray, values: np.ndarray) -> LeaderProblem:
+        """The problem over the other decisions, these put in at values; rows without a Var are left out (see
+        ``holds``)."""
+        d, reaction, cost = self.count, self.reaction, self.cost
+        assert reaction.slope is not None and reaction.vector is not None
+        keep = np.setdiff1d(np.arange(d), columns)
+        v = np.concatenate([keep, np.arange(d, d + reaction.size)])
+        given = np.zeros(d + reaction.size)
+        given[columns] = values
+        shift = self.table @ given
+        table = self.table[:, v]
+        used = np.any(table != 0, axis=1)
+        lone = replace(
+            reaction,
+            vector=reaction.vector + reaction.slope[:, columns] @ values,
+            slope=sp.csr_array(reaction.slope[:, keep]),
+            _made=reaction._made,
+        )
+        return LeaderProblem(
+            self.player,
+            lone,
+            Quadratic(cost.hessian[np.ix_(v, v)], cost.slope(given)[v], cost(given)),
+            table[used],
+            (self.low - shift)[used],
+            (self.up - shift)[used],
+            self.lower[keep],
+            self.upper[keep],
+            self.whole[keep],
+            tuple(name for name, there in zip(self.row_names, used, strict=True) if there),
+        )
+
+    def holds(self, columns: np.ndarray, values: np.ndarray) -> bool:
+        """Whether bounds, whole numbers and rows over some decisions alone hold at values."""
+        low, up, whole = self.lower[columns], self.upper[columns], self.whole[columns]
+        room = FEASIBLE * np.maximum(np.abs(values), 1e-300)
+        if ((values < low - room) | (values > up + room) | (whole & (values != np.round(values)))).any():
+            return False
+        others = np.setdiff1d(np.arange(self.table.shape[1]), columns)
+        alone = ~np.any(self.table[:, others] != 0, axis=1)
+        v = np.zeros(self.table.shape[1])
+        v[columns] = values
+        return bool((self.excess(v)[alone] <= FEASIBLE).all())
 
 
 def split(game: Game) -> Hierarchy:

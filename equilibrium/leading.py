@@ -11,14 +11,16 @@ arrays.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from . import smooth_turns, stated
+from . import leader_branches, smooth_turns, stated
 from .acceleration import Anderson
 from .behaviour import Conduct
+from .branches import Branch
 from .concavity import refuse_concave
 from .conditions import NotAffine, affine
 from .errors import Refused
@@ -71,16 +73,21 @@ class Leading:
 
 
 def decide(
-    game: Game, hierarchy: Hierarchy, formulation: str | None, ties: str
+    game: Game, hierarchy: Hierarchy, formulation: str | None, ties: str, branches: Sequence[Branch] = ()
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
-    """(the leaders' decisions, the followers' answer, what was found, outcome)."""
+    """(the leaders' decisions, the followers' answer, what was found, outcome). branches: of one leader over affine
+    followers whose payoff is not concave."""
     began = time.perf_counter()
     x = current(hierarchy.x)
     reaction = _affine(hierarchy, x)
     if reaction is None:
         return _smooth(game, hierarchy, formulation, x, began)
     if len(hierarchy.leaders) == 1:
-        led = leader.solve(leader_problem(hierarchy, 0, x, reaction), formulation, ties)
+        problem = leader_problem(hierarchy, 0, x, reaction)
+        if branches and formulation is None:
+            led = leader_branches.solve(problem, hierarchy, branches, ties)
+        else:
+            led = leader.solve(problem, formulation, ties)
         found = Leading(game, hierarchy, reaction, (led,))
         return led.x, led.z, found, _outcome(Termination.SOLVED, led.reason, began, led.starts)
     return _turns(game, hierarchy, reaction, formulation, ties, x, began)

@@ -179,7 +179,7 @@ def _solve(
     if whole.needed(game):
         return _in_whole_numbers(game, formulation, solver)
     if len(game.stages) > 1:
-        answer, seconds = _by_leaders(game, formulation, ties)
+        answer, seconds = _by_leaders(game, formulation, ties, branches_of(model) if branches_of else ())
     elif formulation in LEADING:
         raise Refused(f"the formulation '{formulation}' is for leaders; this model declares no order of moves")
     elif branches_of is not None and formulation in (None, "branches"):
@@ -329,12 +329,14 @@ def _feasible(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _by_leaders(game: Game, formulation: str | None, ties: str) -> tuple[Answer, dict[str, float]]:
+def _by_leaders(
+    game: Game, formulation: str | None, ties: str, named: Sequence[Branch]
+) -> tuple[Answer, dict[str, float]]:
     if formulation not in (None, *LEADING):
         raise Refused(f"the formulation '{formulation}' is for players who move together; here some move first")
     began = time.perf_counter()
     hierarchy = split(game)
-    x, z, found, outcome = leading.decide(game, hierarchy, formulation, ties)
+    x, z, found, outcome = leading.decide(game, hierarchy, formulation, ties, named)
     for variable, value in zip(hierarchy.x, x, strict=True):
         variable.set_value(float(value), skip_validation=True)
     led = found.led[0]

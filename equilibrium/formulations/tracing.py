@@ -137,7 +137,7 @@ def separate(problem: LeaderProblem) -> tuple[list[Block], Quadratic]:
     nothing = np.clip(0.0, problem.lower, problem.upper)
     slope = reaction.slope.toarray()
     box = _box(problem)
-    shared: dict[bytes, list[Piece]] = {}
+    shared: dict[bytes, list[Piece]] = reaction._made.setdefault("traced", {})
     order = np.argsort(label, kind="stable")
     for columns in np.split(order, np.cumsum(np.bincount(label))[:-1]):
         weight, through = _one_number(slope[columns], problem.cost.hessian[d + columns][:, :d])
@@ -177,25 +177,74 @@ def _own_curve(base: np.ndarray, weight: np.ndarray) -> float:
     return float(part.flat[0]) if np.ptp(part) <= 1e-12 * np.abs(part).max() else 0.0
 
 
-def _box(problem: LeaderProblem) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Box:
+    """The leader's own limits: rows low <= table x <= up, and the range of each decision where one row alone gives it
+    (NaN where a programme has to say)."""
+
+    table: sp.csr_array
+    low: np.ndarray
+    up: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+
+
+def _box(problem: LeaderProblem) -> _Box:
     table, low, up = regimes.own_rows(problem)
-    return sp.csr_array(table), low, up
+    used = table != 0
+    once = used.sum(axis=0) <= 1
+    least = np.where(used.any(axis=0), np.nan, problem.lower)
+    most = np.where(used.any(axis=0), np.nan, problem.upper)
+    for row, mine, a, b in zip(table, used, low, up, strict=True):
+        if once[mine].all():
+            least[mine], most[mine] = _ends(row[mine], a, b, problem.lower[mine], problem.upper[mine])
+    empty = ~(least <= most)
+    least[empty] = most[empty] = np.nan
+    return _Box(sp.csr_array(table), low, up, least, most)
 
 
-def _reach(
-    problem: LeaderProblem, weight: np.ndarray, box: tuple[sp.csr_array, np.ndarray, np.ndarray]
-) -> tuple[float, float]:
+def _ends(
+    row: np.ndarray, low: float, up: float, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The range of each x_k over low <= row'x <= up, lower <= x <= upper."""
+    parts = np.sort(np.array([row * lower, row * upper]), axis=0)
+    infinite = ~np.isfinite(parts)
+    finite = np.where(infinite, 0.0, parts)
+    others = finite.sum(axis=1, keepdims=True) - finite
+    open_ended = infinite.sum(axis=1, keepdims=True) - infinite > 0
+    rest = np.where(open_ended, np.array([[-np.inf], [np.inf]]), others)
+    ends = np.sort(np.array([low - rest[1], up - rest[0]]) / row, axis=0)
+    return np.maximum(lower, ends[0]), np.minimum(upper, ends[1])
+
+
+def _reach(problem: LeaderProblem, weight: np.ndarray, box: _Box) -> tuple[float, float]:
     """The range of w'x over the leader's own limits."""
+    ends = _alone_in(weight, box) or _by_programme(problem, weight, box)
+    width = ends[1] - ends[0]
+    slack = 1e-9 * max(abs(ends[0]), abs(ends[1]), 1e-300)
+    return (ends[0] - slack, ends[1] + slack) if width >= 0 else (ends[1], ends[0])
+
+
+def _alone_in(weight: np.ndarray, box: _Box) -> tuple[float, float] | None:
+    """The range of w'x where w holds one decision whose range is known."""
+    used = np.flatnonzero(weight)
+    if len(used) != 1 or not np.isfinite([box.least[used[0]], box.most[used[0]]]).all():
+        return None
+    ends = sorted(float(weight[used[0]] * end) for end in (box.least[used[0]], box.most[used[0]]))
+    return ends[0], ends[1]
+
+
+def _by_programme(problem: LeaderProblem, weight: np.ndarray, box: _Box) -> tuple[float, float]:
     ends = []
     for sign in (1.0, -1.0):
         corner = np.where(sign * weight > 0, problem.lower, problem.upper)
         used = weight != 0
-        if np.isfinite(corner[used]).all() and not len(box[1]):
+        if np.isfinite(corner[used]).all() and not len(box.low):
             ends.append(float(weight[used] @ corner[used]))
             continue
         d = problem.count
         programme = highs.Programme(
-            sp.csc_array((d, d)), sign * weight, box[0], box[1], box[2], problem.lower, problem.upper
+            sp.csc_array((d, d)), sign * weight, box.table, box.low, box.up, problem.lower, problem.upper
         )
         x, _, outcome = highs.minimise(programme)
         if outcome.termination is Termination.INFEASIBLE:
@@ -203,9 +252,7 @@ def _reach(
         if not outcome.ok:
             raise NotSeparable("a market can be reached without limit")
         ends.append(float(weight @ x))
-    width = ends[1] - ends[0]
-    slack = 1e-9 * max(abs(ends[0]), abs(ends[1]), 1e-300)
-    return (ends[0] - slack, ends[1] + slack) if width >= 0 else (ends[1], ends[0])
+    return ends[0], ends[1]
 
 
 def _alone(
