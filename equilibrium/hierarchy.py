@@ -177,48 +177,96 @@ def split(game: Game) -> Hierarchy:
     return Hierarchy(leaders, followers, ahead)
 
 
-def leader_problem(hierarchy: Hierarchy, which: int, x: np.ndarray, reaction: MixedComplementarity) -> LeaderProblem:
-    """The problem of leader ``which`` with the other leaders' decisions at x. Raises NotAffine where it is not
-    quadratic with linear rows."""
+@dataclass(frozen=True)
+class LeaderForm:
+    """One leader's problem as it was stated, over v = (x, z) with the decisions x of all leaders: minimise v'Hv/2 + c'v
+    + constant subject to table v >= low, or == low where ``equal``, and bounds on its own decisions ``own``."""
+
+    player: Player
+    own: np.ndarray
+    reaction: MixedComplementarity
+    hessian: sp.csr_array
+    gradient: np.ndarray
+    constant: float
+    table: sp.csr_array
+    low: np.ndarray
+    equal: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    whole: np.ndarray
+    row_names: tuple[str, ...]
+
+    def at(self, x: np.ndarray) -> LeaderProblem:
+        """The problem of this leader with the other leaders' decisions at x."""
+        reaction = self.reaction
+        assert reaction.slope is not None and reaction.vector is not None
+        others = np.setdiff1d(np.arange(len(x)), self.own)
+        lone = replace(
+            reaction,
+            vector=reaction.vector + reaction.slope[:, others] @ x[others],
+            slope=sp.csr_array(reaction.slope[:, self.own]),
+            _made=reaction._made,
+        )
+        given = np.zeros(len(self.gradient))
+        given[others] = x[others]
+        free = np.concatenate([self.own, np.arange(len(x), len(given))])
+        pull = self.hessian @ given
+        hessian = self.hessian[free][:, free].toarray()
+        constant = float(0.5 * given @ pull + self.gradient @ given + self.constant)
+        low = self.low - self.table @ given
+        return LeaderProblem(
+            self.player,
+            lone,
+            Quadratic(hessian, (self.gradient + pull)[free], constant),
+            self.table[:, free].toarray(),
+            low,
+            np.where(self.equal, low, np.inf),
+            self.lower,
+            self.upper,
+            self.whole,
+            self.row_names,
+        )
+
+
+def leader_form(hierarchy: Hierarchy, which: int, reaction: MixedComplementarity) -> LeaderForm:
+    """The problem of leader ``which``, read once. Raises NotAffine where it is not quadratic with linear rows."""
     player = hierarchy.leaders[which]
-    own = hierarchy.parts[which]
-    others = np.setdiff1d(np.arange(len(x)), own)
-    assert reaction.slope is not None and reaction.vector is not None
-    lone = replace(
-        reaction,
-        vector=reaction.vector + reaction.slope[:, others] @ x[others],
-        slope=sp.csr_array(reaction.slope[:, own]),
-        _made=reaction._made,
-    )
-    place = {id(hierarchy.x[j]): k for k, j in enumerate(own)}
-    place |= {id(c): len(own) + k for k, c in enumerate(reaction.components) if not isinstance(c, tuple)}
-    held = {id(hierarchy.x[j]): x[j] for j in others}
-    reader = Reader()
-    cost = _quadratic(reader.read(player.objective.expr, player.objective.name), place, held, len(own) + lone.size)
-    cost = Quadratic(player.sign * cost.hessian, player.sign * cost.gradient, player.sign * cost.constant)
-    rows, low, up, names = [], [], [], []
+    d = len(hierarchy.x)
+    place = {id(v): k for k, v in enumerate(hierarchy.x)}
+    place |= {id(c): d + k for k, c in enumerate(reaction.components) if not isinstance(c, tuple)}
+    reader, size = Reader(), d + reaction.size
+    hessian, gradient, constant = _quadratic(reader.read(player.objective.expr, player.objective.name), place, size)
+    rows, low, equal, names = [], [], [], []
     for row in player.constraints:
-        found = _quadratic(reader.read(row.body, row.name), place, held, len(own) + lone.size)
-        if np.any(found.hessian):
+        curved, slope, level = _quadratic(reader.read(row.body, row.name), place, size)
+        if curved.nnz:
             raise NotAffine(row.name)
         for side, sign, limit in sides(row):
-            rows.append(sign * found.gradient)
-            low.append(sign * (limit - found.constant))
-            up.append(low[-1] if side == "equal" else np.inf)
+            rows.append(sign * slope)
+            low.append(sign * (limit - level))
+            equal.append(side == "equal")
             names.append(row.name)
     bounds = [v.bounds for v in player.decisions]
-    return LeaderProblem(
+    return LeaderForm(
         player,
-        lone,
-        cost,
-        np.array(rows).reshape(len(rows), len(own) + lone.size),
+        hierarchy.parts[which],
+        reaction,
+        player.sign * hessian,
+        player.sign * gradient,
+        player.sign * constant,
+        sp.csr_array(np.array(rows).reshape(len(rows), size)),
         np.array(low, dtype=float),
-        np.array(up, dtype=float),
+        np.array(equal, dtype=bool),
         np.array([-np.inf if b[0] is None else b[0] for b in bounds], dtype=float),
         np.array([np.inf if b[1] is None else b[1] for b in bounds], dtype=float),
         np.array([not v.is_continuous() for v in player.decisions], dtype=bool),
         tuple(names),
     )
+
+
+def leader_problem(hierarchy: Hierarchy, which: int, x: np.ndarray, reaction: MixedComplementarity) -> LeaderProblem:
+    """The problem of leader ``which`` with the other leaders' decisions at x. Raises NotAffine, see ``leader_form``."""
+    return leader_form(hierarchy, which, reaction).at(x)
 
 
 def reaction_of(followers: Game) -> MixedComplementarity:
@@ -236,20 +284,12 @@ def current(variables: Sequence[VarData]) -> np.ndarray:
     return np.array(found)
 
 
-def _quadratic(repn: Any, place: dict[int, int], held: dict[int, float], size: int) -> Quadratic:
-    hessian, gradient, constant = np.zeros((size, size)), np.zeros(size), float(repn.constant)
+def _quadratic(repn: Any, place: dict[int, int], size: int) -> tuple[sp.csr_array, np.ndarray, float]:
+    """(H, c, constant) of v'Hv/2 + c'v + constant."""
+    gradient = np.zeros(size)
     for key, value in repn.linear.items():
-        if key in held:
-            constant += value * held[key]
-        else:
-            gradient[place[key]] += value
-    for (first, second), value in (repn.quadratic or {}).items():
-        if first in held and second in held:
-            constant += value * held[first] * held[second]
-        elif first in held or second in held:
-            given, free = (first, second) if first in held else (second, first)
-            gradient[place[free]] += value * held[given]
-        else:
-            hessian[place[first], place[second]] += value
-            hessian[place[second], place[first]] += value
-    return Quadratic(hessian, gradient, constant)
+        gradient[place[key]] += value
+    pairs = [(place[a], place[b], value) for (a, b), value in (repn.quadratic or {}).items()]
+    row, column, value = np.array(pairs).T.reshape(3, -1) if pairs else np.zeros((3, 0))
+    upper = sp.coo_array((value, (row.astype(int), column.astype(int))), shape=(size, size))
+    return sp.csr_array(upper + upper.T), gradient, float(repn.constant)

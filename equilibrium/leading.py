@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import leader_branches, smooth_turns, stated
+from . import leader_branches, leaders_start, smooth_turns, stated
 from .acceleration import Anderson
 from .behaviour import Conduct
 from .branches import Branch
@@ -28,7 +28,7 @@ from .feasibility import infeasibility
 from .formulations import leader
 from .formulations.nonlinear_leader import solve_nonlinear
 from .formulations.regimes import own_rows
-from .hierarchy import Hierarchy, LeaderProblem, current, leader_problem
+from .hierarchy import Hierarchy, LeaderForm, LeaderProblem, current, leader_form
 from .kkt import nonlinear
 from .led import Led
 from .mcp import MixedComplementarity
@@ -51,21 +51,23 @@ class Leading:
     """The leaders' side of an answer: order of moves, followers' conditions with the leaders' decisions as symbols, and
     what each leader's last search found.
 
-    gap: the largest gain (relative to the payoff) a leader still had in the last round (infinite where there was only
-    one); profiles: the decisions of the rounds of a cycle, empty where there is none.
+    forms: the leaders' problems as stated, none where the followers or a leader are not affine; gap: the largest gain
+    (relative to the payoff) a leader still had in the last round; profiles: the decisions of the rounds of a cycle,
+    empty where there is none.
     """
 
     game: Game
     hierarchy: Hierarchy
     reaction: MixedComplementarity | None  # None where the followers or a leader are not affine
     led: tuple[Led, ...]
+    forms: tuple[LeaderForm, ...] = ()
     gap: float = 0.0
     profiles: tuple[np.ndarray, ...] = ()
 
     def problem(self, which: int, x: np.ndarray) -> LeaderProblem:
         """The problem of one leader, the others' decisions at x."""
         assert self.reaction is not None
-        return leader_problem(self.hierarchy, which, x, self.reaction)
+        return self.forms[which].at(x)
 
     def at(self, x: np.ndarray) -> MixedComplementarity:
         """The followers' conditions once the leaders have decided x."""
@@ -79,30 +81,31 @@ def decide(
     followers whose payoff is not concave."""
     began = time.perf_counter()
     x = current(hierarchy.x)
-    reaction = _affine(hierarchy, x)
-    if reaction is None:
+    read = _affine(hierarchy)
+    if read is None:
         return _smooth(game, hierarchy, formulation, x, began)
+    reaction, forms = read
     if len(hierarchy.leaders) == 1:
-        problem = leader_problem(hierarchy, 0, x, reaction)
+        problem = forms[0].at(x)
         if branches and formulation is None:
             led = leader_branches.solve(problem, hierarchy, branches, ties)
         else:
             led = leader.solve(problem, formulation, ties)
-        found = Leading(game, hierarchy, reaction, (led,))
+        found = Leading(game, hierarchy, reaction, (led,), forms)
         return led.x, led.z, found, _outcome(Termination.SOLVED, led.reason, began, led.starts)
-    return _turns(game, hierarchy, reaction, formulation, ties, x, began)
+    return _turns(game, hierarchy, reaction, forms, formulation, ties, x, began)
 
 
-def _affine(hierarchy: Hierarchy, x: np.ndarray) -> MixedComplementarity | None:
-    """The followers' affine conditions, or None where they, a leader's payoff or its limits are of another kind."""
+def _affine(hierarchy: Hierarchy) -> tuple[MixedComplementarity, tuple[LeaderForm, ...]] | None:
+    """The followers' affine conditions and the leaders' problems, or None where they, a leader's payoff or its limits
+    are of another kind."""
     try:
         reaction = affine(hierarchy.followers)
-        for which in range(len(hierarchy.leaders)):
-            leader_problem(hierarchy, which, x, reaction)
+        forms = tuple(leader_form(hierarchy, which, reaction) for which in range(len(hierarchy.leaders)))
     except NotAffine:
         return None
     refuse_concave(hierarchy.followers, reaction)
-    return reaction
+    return reaction, forms
 
 
 def _smooth(
@@ -137,19 +140,21 @@ def _smooth_turns(
         began,
         ended.rounds,
     )
-    return ended.x, ended.led[-1].z, Leading(game, hierarchy, None, ended.led, np.inf), outcome
+    return ended.x, ended.led[-1].z, Leading(game, hierarchy, None, ended.led, gap=np.inf), outcome
 
 
 def _turns(
     game: Game,
     hierarchy: Hierarchy,
     reaction: MixedComplementarity,
+    forms: tuple[LeaderForm, ...],
     formulation: str | None,
     ties: str,
     x: np.ndarray,
     began: float,
 ) -> tuple[np.ndarray, np.ndarray, Leading, Outcome]:
     """Leaders in turn. SOLVED where a round moves nobody, CYCLING where an earlier profile returns, LIMIT otherwise."""
+    x = leaders_start.begin(forms, x).copy()
     seen = [x.copy()]
     memory, whole = Anderson(), np.array([not v.is_continuous() for v in hierarchy.x])
     found: list[Led] = []
@@ -157,9 +162,9 @@ def _turns(
     for count in range(1, ROUNDS + 1):
         before, found, gap = x.copy(), [], 0.0
         for which, own in enumerate(hierarchy.parts):
-            problem = leader_problem(hierarchy, which, x, reaction)
+            problem = forms[which].at(x)
             led = leader.solve(problem, formulation, ties)
-            gap = max(gap, _gain(problem, x[own], led) if count > 1 else np.inf)
+            gap = max(gap, _gain(problem, x[own], led))
             x[own] = led.x
             found.append(led)
         size = max(float(np.abs(x).max(initial=0.0)), 1e-300)
@@ -177,19 +182,19 @@ def _turns(
         ahead = memory.after(before, x)
         if ahead is not None:
             ahead[whole] = x[whole]
-            if _allowed(hierarchy, reaction, ahead):
+            if _allowed(forms, ahead):
                 x, seen = ahead, [ahead.copy()]
     if termination is Termination.LIMIT:
         message = f"undecided: leaders in turn did not settle in {ROUNDS} rounds, best-response gap {gap:.1e}"
     z = found[-1].z
-    result = Leading(game, hierarchy, reaction, tuple(found), gap, tuple(cycle))
+    result = Leading(game, hierarchy, reaction, tuple(found), forms, gap, tuple(cycle))
     return x, z, result, _outcome(termination, message, began, count)
 
 
-def _allowed(hierarchy: Hierarchy, reaction: MixedComplementarity, x: np.ndarray) -> bool:
+def _allowed(forms: tuple[LeaderForm, ...], x: np.ndarray) -> bool:
     """Whether every leader's bounds and its limits on its own decisions hold at x (moved onto bounds just missed)."""
-    for which, own in enumerate(hierarchy.parts):
-        problem = leader_problem(hierarchy, which, x, reaction)
+    for form in forms:
+        own, problem = form.own, form.at(x)
         inside = np.clip(x[own], problem.lower, problem.upper)
         if np.abs(inside - x[own]).max(initial=0.0) > FEASIBLE * max(float(np.abs(x).max()), 1e-300):
             return False
