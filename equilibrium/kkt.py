@@ -23,6 +23,7 @@ from pyomo.core.base.var import VarData
 from pyomo.core.expr.calculus.diff_with_pyomo import DifferentiationException
 from pyomo.core.expr.visitor import identify_variables
 
+from . import derivatives
 from .conditions import Layout, NotAffine, Reader, lay_out, sides, starting_point
 from .doctor import have_nonlinear
 from .errors import Refused, SolverMissing
@@ -335,8 +336,6 @@ def _matrix(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, n: int) -
 def _problem(
     copy: pyo.ConcreteModel, layout: Layout, expressions: list[Any], variables: list[VarData | None]
 ) -> MixedComplementarity:
-    from pyomo.contrib.pynumero.interfaces.pyomo_nlp import PyomoNLP
-
     lower, upper = np.array(layout.lower), np.array(layout.upper)
     start = starting_point(layout, lower, upper)
     for kind in (pyo.Objective, pyo.Constraint):
@@ -358,7 +357,7 @@ def _problem(
     for variable, value in zip(variables, start, strict=True):
         if variable is not None:
             variable.set_value(float(value), skip_validation=True)
-    nlp = PyomoNLP(copy)
+    nlp = derivatives.compiled(copy)
     known = {id(v): k for k, v in enumerate(nlp.get_pyomo_variables())}
     place = {id(c): k for k, c in enumerate(nlp.get_pyomo_constraints())}
     ours = np.array([i for i, v in enumerate(variables) if v is not None and id(v) in known], dtype=int)
@@ -392,7 +391,7 @@ def _problem(
     def derivative(z: np.ndarray) -> Matrix:
         load(z)
         if "matrix" not in last:
-            found = nlp.evaluate_jacobian()
+            found = derivatives.jacobian(nlp)
             last["matrix"] = _matrix(our_row[found.row], our_column[found.col], found.data, n)
         return last["matrix"]
 

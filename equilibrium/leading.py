@@ -26,7 +26,7 @@ from .conditions import NotAffine, affine
 from .errors import Refused
 from .feasibility import infeasibility
 from .formulations import leader
-from .formulations.nonlinear_leader import solve_nonlinear
+from .formulations.nonlinear_leader import NO_SLOPE, solve_nonlinear
 from .formulations.regimes import own_rows
 from .hierarchy import Hierarchy, LeaderForm, LeaderProblem, current, leader_form
 from .kkt import nonlinear
@@ -114,9 +114,12 @@ def _smooth(
     """Leaders with nonlinear parts: locally, from several starts."""
     if formulation not in (None, "leader", "homotopy"):
         raise Refused(f"the formulation '{formulation}' needs affine followers and a quadratic payoff")
-    if len(hierarchy.leaders) > 1:
-        return _smooth_turns(game, hierarchy, x, began)
-    led, _ = solve_nonlinear(hierarchy, 0, x)
+    try:
+        if len(hierarchy.leaders) > 1:
+            return _smooth_turns(game, hierarchy, x, began)
+        led, _ = solve_nonlinear(hierarchy, 0, x)
+    except ArithmeticError as error:
+        raise Refused(NO_SLOPE) from error
     return (
         led.x,
         led.z,

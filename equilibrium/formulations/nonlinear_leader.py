@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from pyomo.core.base.var import VarData
 from pyomo.core.expr.visitor import identify_variables
 
+from .. import derivatives
 from ..errors import Refused
 from ..hierarchy import Hierarchy
 from ..kkt import Symbolic, nonlinear, symbolic
@@ -77,6 +78,12 @@ def solve_nonlinear(
     return led, reaction
 
 
+NO_SLOPE = (
+    "the slopes of these expressions have no value where they were asked for (such as a power below one, or the slope "
+    "of one below two, at zero); keep the Vars off such points with a small lower bound"
+)
+
+
 def _begins(
     programme: _Programme, first: np.ndarray, count: int, random: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -84,19 +91,33 @@ def _begins(
     lower, upper = programme.lower[: programme.d], programme.upper[: programme.d]
     first = np.clip(first, lower, upper)
     found: list[tuple[np.ndarray, np.ndarray]] = []
-    z = _answer(programme.reaction(first), None)
+    z = _answer_to(programme, first, None)
     if z is not None:
         found.append((first, z))
-    reach = programme.reach(first, programme.reaction(first).interior() if z is None else z)
+    try:
+        reach = programme.reach(first, z)
+    except ArithmeticError:
+        reach = np.maximum(np.abs(first), 1.0)
     low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - reach, first - reach))
     up = np.where(np.isfinite(upper), upper, low + 2 * reach)
     wanted = [0.5 * (low + up), *(random.uniform(low, up) for _ in range(max(0, count - 2)))]
     wanted = [np.clip(programme.onto_own_equalities(x), lower, upper) for x in wanted]
     for x in wanted[: count - 1]:
-        z = _answer(programme.reaction(x), found[0][1] if found else None)
+        z = _answer_to(programme, x, found[0][1] if found else None)
         if z is not None:
             found.append((x, z))
     return found
+
+
+def _answer_to(programme: _Programme, x: np.ndarray, start: np.ndarray | None) -> np.ndarray | None:
+    """An answer of the followers to x; None where none was found, or something has no slope there."""
+    try:
+        z = _answer(programme.reaction(x), start)
+        if z is not None:
+            programme.slope(np.concatenate([x, z]))
+    except ArithmeticError:
+        return None
+    return z
 
 
 def _answer(reaction: MixedComplementarity, start: np.ndarray | None) -> np.ndarray | None:
@@ -165,8 +186,6 @@ class _Programme:
     """The leader's problem over y = (x, z) in the form that ``scholtes`` asks for, other leaders' decisions fixed."""
 
     def __init__(self, conditions: Symbolic, which: int, own: np.ndarray, x: np.ndarray) -> None:
-        from pyomo.contrib.pynumero.interfaces.pyomo_nlp import PyomoNLP
-
         self.conditions, self.leader = conditions, conditions.leaders[which]
         layout = conditions.layout
         mine = [conditions.ahead[j] for j in own]
@@ -184,7 +203,7 @@ class _Programme:
         for variable in self.columns:
             if variable is not None and variable.value is None:
                 variable.set_value(0.0, skip_validation=True)
-        self.nlp = PyomoNLP(conditions.model)
+        self.nlp = derivatives.compiled(conditions.model)
         self._place(rows, own_rows)
 
     def _state(self) -> tuple[dict[int, object], list[object]]:
@@ -227,11 +246,26 @@ class _Programme:
         self.low, self.up = lb[last], ub[last]
         our_row, our_column = np.zeros(len(lb), dtype=int), np.zeros(self.nlp.n_primals(), dtype=int)
         our_row[self.their_row], our_column[self.theirs] = self.row, self.ours
-        jacobian, curved = self.nlp.evaluate_jacobian(), self.nlp.evaluate_hessian_lag()
+        jacobian, curved = self._pattern()
         self.jacobian_pattern = (our_row[jacobian.row], our_column[jacobian.col])
         i, j = our_column[curved.row], our_column[curved.col]
         self.below = np.flatnonzero(i >= j)
         self.curvature_pattern = (i[self.below], j[self.below])
+
+    def _pattern(self) -> tuple[sp.coo_array, sp.coo_array]:
+        """First and second derivatives at the Vars' values or, where they have none there, at points inside the
+        bounds. Raises Refused where none was found."""
+        given, random = self.nlp.get_primals(), np.random.default_rng(0)
+        low, up = self.nlp.primals_lb(), self.nlp.primals_ub()
+        low = np.where(np.isfinite(low), low, np.where(np.isfinite(up), up - 1, given - 1))
+        up = np.where(np.isfinite(up), up, low + 2)
+        for attempt in range(20):
+            self.nlp.set_primals(given if attempt == 0 else random.uniform(low, up))
+            try:
+                return derivatives.jacobian(self.nlp), derivatives.curvature(self.nlp)
+            except ArithmeticError:
+                continue
+        raise Refused(NO_SLOPE)
 
     def _load(self, y: np.ndarray) -> None:
         primals = np.zeros(self.nlp.n_primals())
@@ -247,7 +281,7 @@ class _Programme:
         """Its gradient."""
         self._load(y)
         found = np.zeros(len(y))
-        found[self.ours] = self.nlp.evaluate_grad_objective()[self.theirs]
+        found[self.ours] = derivatives.gradient(self.nlp)[self.theirs]
         return found
 
     def rows(self, y: np.ndarray) -> np.ndarray:
@@ -260,7 +294,7 @@ class _Programme:
     def jacobian(self, y: np.ndarray) -> np.ndarray:
         """Entries of the derivatives of the rows."""
         self._load(y)
-        return np.array(self.nlp.evaluate_jacobian().data)
+        return np.array(derivatives.jacobian(self.nlp).data)
 
     def curvature(self, y: np.ndarray, factor: float, multipliers: np.ndarray) -> np.ndarray:
         """Entries of the second derivatives of the Lagrange function."""
@@ -269,7 +303,7 @@ class _Programme:
         duals[self.their_row] = multipliers[self.row]
         self.nlp.set_duals(duals)
         self.nlp.set_obj_factor(factor)
-        return np.array(self.nlp.evaluate_hessian_lag().data)[self.below]
+        return np.array(derivatives.curvature(self.nlp).data)[self.below]
 
     def table(self, y: np.ndarray) -> sp.csr_array:
         """Derivatives of the rows as a matrix."""
@@ -277,11 +311,13 @@ class _Programme:
 
     def onto_own_equalities(self, x: np.ndarray) -> np.ndarray:
         """The nearest decisions at which the leader's equalities among its own decisions hold (exact if linear)."""
-        y = np.concatenate([x, np.zeros(self.n)])
-        table = self.table(y)[self.n :].toarray()
-        equal = (self.low == self.up) & ~np.any(table[:, self.d :] != 0, axis=1)
+        row, column = self.jacobian_pattern
+        mixed = np.isin(np.arange(len(self.low)), row[column >= self.d] - self.n)
+        equal = (self.low == self.up) & ~mixed
         if not equal.any():
             return x
+        y = np.concatenate([x, self._neutral()])
+        table = self.table(y)[self.n :].toarray()
         off = self.rows(y)[self.n :][equal] - self.low[equal]
         moved: np.ndarray = x - np.linalg.lstsq(table[equal][:, : self.d], off, rcond=None)[0]
         return moved
@@ -311,10 +347,19 @@ class _Programme:
             function=function,
             derivative=derivative,
         )
-        given = np.array(layout.start)
-        found.start = np.where(np.isnan(given), found.interior(), given)
+        found.start = self._neutral()
         found.terms = abs(self.table(np.concatenate([x, found.interior()]))[:n, :d]) @ np.abs(x)
         return found
+
+    def _neutral(self) -> np.ndarray:
+        """Followers' columns to begin with: the Vars' values, inside the bounds where they have none."""
+        given = np.array(self.conditions.layout.start)
+        lower, upper = self.lower[self.d :], self.upper[self.d :]
+        given = np.where((given == lower) | (given == upper), np.nan, given)  # slopes may have no value on a bound
+        low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - 1.0, 0.0))
+        up = np.where(np.isfinite(upper), upper, low + 1.0)
+        middle = np.where(np.isfinite(lower) | np.isfinite(upper), 0.5 * (low + up), 0.0)
+        return np.clip(np.where(np.isnan(given), middle, given), lower, upper)
 
     def scale(self, begins: list[tuple[np.ndarray, np.ndarray]]) -> scholtes.Scale:
         """Sizes of columns, rows and cost over the points that the searches begin from."""
@@ -327,9 +372,10 @@ class _Programme:
         worth = max(float(np.abs(self.slope(y)) @ column) for y in points)
         return scholtes.Scale(column, np.where(row > 0, row, 1.0), worth if worth > 0 else 1.0)
 
-    def reach(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def reach(self, x: np.ndarray, z: np.ndarray | None) -> np.ndarray:
         """For every decision what moves the followers' rows by their own size at (x, z), for one that they do not see
         the largest decision of anybody; at least the decision's own size."""
+        z = self._neutral() if z is None else z
         y = np.concatenate([x, z])
         table, size = abs(self.table(y)[: self.n, : self.d]).toarray(), self.sizes(y)[: self.n]
         decided = z[np.array(self.conditions.layout.kind) == DECISION]
