@@ -37,7 +37,7 @@ from .reactions import answer
 from .solvers.outcome import Outcome, Termination
 from .stationarity import Stationarity, examine
 from .tolerances import FEASIBLE, REGRET
-from .trials import around, towards_corners
+from .trials import limits_of, linear_limits, towards_corners
 
 ROUNDS = 200
 """Most turns of several leaders."""
@@ -367,7 +367,8 @@ def _deviations(found: Leading, which: int, x: np.ndarray, here: float) -> tuple
     best, judged = -np.inf, 0
     affine = found.reaction is not None
     count = SAMPLES if affine and base.size <= 300 else FEW
-    trials = towards_corners(found.problem(which, x), x[own], count) if affine else around(player, x[own], count)
+    limits = limits_of(found.problem(which, x)) if affine else linear_limits(player)
+    trials = towards_corners(limits, x[own], count)
     try:
         for trial in trials:
             everybody = x.copy()

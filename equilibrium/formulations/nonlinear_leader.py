@@ -57,7 +57,7 @@ def solve_nonlinear(
         )
     optima: list[Point] = []
     for point in sorted(points, key=lambda p: p.cost):
-        if not any(np.allclose(point.x, other.x, rtol=1e-6, atol=1e-9) for other in optima):
+        if not any((np.abs(point.x - other.x) <= SAME * scale.column[: programme.d]).all() for other in optima):
             optima.append(point)
     everyone = x.copy()
     everyone[own] = optima[0].x
@@ -77,6 +77,9 @@ def solve_nonlinear(
     )
     return led, reaction
 
+
+SAME = 1e-6
+"""Local optima nearer than this, relative to the size of each decision, are one."""
 
 NO_SLOPE = (
     "the slopes of these expressions have no value where they were asked for (such as a power below one, or the slope "
@@ -364,7 +367,8 @@ class _Programme:
     def scale(self, begins: list[tuple[np.ndarray, np.ndarray]]) -> scholtes.Scale:
         """Sizes of columns, rows and cost over the points that the searches begin from."""
         width = (self.upper - self.lower)[: self.d]
-        moved = np.maximum(np.max([np.abs(x) for x, _ in begins], axis=0), 1e-6)
+        moved = np.max([np.abs(x) for x, _ in begins], axis=0)
+        moved = np.maximum(moved, 1e-6 * moved.max(initial=0.0) or 1.0)
         decisions = np.where(np.isfinite(width) & (width > 0), width, moved)
         column = np.concatenate([decisions, np.max([self.reaction(x).scales(z)[0] for x, z in begins], axis=0)])
         points = [np.concatenate(begin) for begin in begins]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+import pytest
 
 from benchmarks.leaders import order, pair
 from equilibrium import solve
+from equilibrium.doctor import have_nonlinear
 from equilibrium.hierarchy import current
 from equilibrium.testing import assert_certified
-from equilibrium.trials import towards_corners
+from equilibrium.trials import limits_of, towards_corners
 
 
 def seller(fixed=False):
@@ -43,7 +45,7 @@ def test_deviations_keep_equalities_limits_and_whole_numbers():
     leading = solution.answer.leading
     x = current(leading.hierarchy.x)
     problem = leading.problem(0, x)
-    trials = np.array(list(towards_corners(problem, x, 24)))
+    trials = np.array(list(towards_corners(limits_of(problem), x, 24)))
     assert trials.shape == (24, 4)
     names = [v.name for v in leading.hierarchy.x]
     moved = pd.DataFrame(trials, columns=names)
@@ -63,3 +65,20 @@ def test_where_nothing_can_move_no_deviation_is_claimed():
     solution = solve(seller(fixed=True))
     check = next(c for c in solution.certificate.checks if c.name == "leader")
     assert "no deviation could be tried" in check.proof
+
+
+@pytest.mark.skipif(not have_nonlinear(), reason="needs Ipopt and ASL")
+def test_deviations_of_a_leader_with_a_curved_payoff_keep_its_equality():
+    """Two periods of the leader sum to one; its price falls with the power 1.5 of sales."""
+    m = pair()
+    m.t = pyo.RangeSet(2)
+    m.leader.x = pyo.Var(m.t, bounds=(0, None), initialize=0.5)
+    m.leader.all = pyo.Constraint(expr=sum(m.leader.x[t] for t in m.t) == 1)
+    m.follower.q = pyo.Var(m.t, bounds=(0, None), initialize=0.5)
+    price = {t: 3 + t - (m.leader.x[t] + m.follower.q[t]) ** 1.5 for t in m.t}
+    for block, sold in ((m.leader, m.leader.x), (m.follower, m.follower.q)):
+        block.profit = pyo.Objective(expr=sum(price[t] * sold[t] for t in m.t), sense=pyo.maximize)
+    solution = solve(order(m, m.leader))
+    assert solution.certificate.verdict == "certified, local"
+    check = next(c for c in solution.certificate.checks if c.name == "leader")
+    assert "6 deviations within its limits" in check.proof
