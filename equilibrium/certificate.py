@@ -114,8 +114,11 @@ class Answer:
         return next(i for i, p in enumerate(self.game.players) if all(v.name in known for v in p.decisions))
 
 
-def certify(answer: Answer) -> Certificate:
-    """Examine ``answer`` at the values the model's Vars have now."""
+def certify(answer: Answer, restate: bool = True) -> Certificate:
+    """Examine ``answer`` at the values the model's Vars have now.
+
+    restate: whether the conditions are also compared with the model as it was stated, by Pyomo's own derivatives.
+    """
     if answer.leading is not None:
         return _with_leaders(answer, answer.leading)
     game, mcp = answer.game, answer.mcp
@@ -127,7 +130,8 @@ def certify(answer: Answer) -> Certificate:
             UNCERTIFIED, f"{missing} has no finite value", (), Uniqueness(NOT_PROVED, NOT_PROVED, "no answer")
         )
     try:
-        residual = np.nan_to_num(np.maximum(mcp.residual(z), stated.mismatch(game, mcp, z)), nan=np.inf)
+        mismatch = stated.mismatch(game, mcp, z) if restate else np.zeros(mcp.size)
+        residual = np.nan_to_num(np.maximum(mcp.residual(z), mismatch), nan=np.inf)
         checks, proofs = _players(answer, z, residual, found)
         outside = _outside(game, mcp, residual)
     except (ValueError, ArithmeticError) as error:  # the logarithm of a negative number, a division by zero
