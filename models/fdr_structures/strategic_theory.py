@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .theory import CONDITION, Setting, root, setting
+from .theory import CONDITION, Buyer, Setting, planned, root, setting, shifting_cost, total
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,14 @@ def cournot(g: Strategic, A: float, timing: str) -> float:
     return root(condition, 0.0, g.m.S)
 
 
-def with_shares(g: Strategic, shares: Mapping[str, float], timing: str) -> dict[str, float]:
-    """Arbitrary shares: s_a = clip([p2 - p1 + P2' L_a S]/(P1' + P2'), 0, L_a S) at the total that they add up to."""
-    S = g.m.S
+def with_shares(g: Strategic, buyers: Mapping[str, Buyer], timing: str) -> dict[str, float]:
+    """Unequal aggregators: each load is the reply to the total that they add up to, with slopes as the timing says."""
 
-    def responses(s: float) -> dict[str, float]:
+    def replies(s: float) -> dict[str, float]:
         d1, d2 = slopes(g, s, timing)
-        return {a: float(np.clip((gap(g, s) + d2 * L * S) / (d1 + d2), 0.0, L * S)) for a, L in shares.items()}
+        return {a: one.reply(gap(g, s), d1, d2) for a, one in buyers.items()}
 
-    return responses(root(lambda s: sum(responses(s).values()) - s, 0.0, S))
+    return total(buyers, replies)
 
 
 def mixed(g: Strategic, timing: str) -> float:
@@ -151,20 +150,25 @@ def first_best(g: Strategic, s: float) -> tuple[float, float]:
     return first, second
 
 
-def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.DataFrame:
-    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity."""
+def closed_form(
+    data: Any, structure: str, options: Mapping[str, Any], aggregators: Mapping[str, Buyer]
+) -> pd.DataFrame:
+    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity.
+
+    aggregators: those of the case's table.
+    """
     empty = pd.DataFrame(columns=["quantity", "index", "value", "rule"])
     table = data.tables["generators"]
     periods = list(data.tables["demand"].index)
     if len(periods) != 2 or len(table) != 1 or np.isfinite(table["capacity"].iloc[0]):
         return empty
     g = Strategic(setting(data, False), float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
-    found = _outcome(g, data, structure, options)
+    found = _outcome(g, structure, options, aggregators)
     if found is None:
         return empty
-    s, y, individual = found
+    s, y, individual, shifted = found
     q = tuple(X - v for X, v in zip(g.demands(s), y, strict=True))
-    rows = [("system cost", "", g.cost((q[0], q[1]), y))]
+    rows = [("system cost", "", g.cost((q[0], q[1]), y) + shifted)]
     rows += [("price", f"period={t}", g.m.supply.price(v)) for t, v in zip(periods, q, strict=True)]
     if g.psi2 == 0 and structure == "integrated":
         least, most = integrated(g)
@@ -181,15 +185,20 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
 
 
 def _outcome(
-    g: Strategic, data: Any, structure: str, options: Mapping[str, Any]
-) -> tuple[float, tuple[float, float], dict[str, float]] | None:
-    """(load off-peak, the generator's outputs, loads by aggregator), or None where there is no condition."""
+    g: Strategic, structure: str, options: Mapping[str, Any], aggregators: Mapping[str, Buyer]
+) -> tuple[float, tuple[float, float], dict[str, float], float] | None:
+    """(load off-peak, the generator's outputs, loads by aggregator, cost of shifting), or None where there is no
+    condition."""
     timing = str(options.get("timing", "N"))
     best = min(g.m.S, (g.m.S + g.m.D) / 2)
     individual: dict[str, float] = {}
+    shifted = 0.0
     match structure:
         case "first_best":
-            return best, first_best(g, best), {}
+            return best, first_best(g, best), {}, 0.0
+        case "first_best_shares":
+            s, shifted = planned(aggregators, lambda v: _efficient_gap(g, v))
+            return s, first_best(g, s), {}, shifted
         case "second_best" | "strategic_regulated":
             s = best
         case "strategic_passive":
@@ -201,21 +210,26 @@ def _outcome(
             s = cournot(g, A, timing)
             individual = {str(k + 1): s / A for k in range(A)}
         case "strategic_shares":
-            shares = {str(a): float(v) for a, v in data.tables["aggregators"]["share"].items()}
-            individual = with_shares(g, shares, timing)
-            s = sum(individual.values())
+            individual = with_shares(g, aggregators, timing)
+            s, shifted = sum(individual.values()), shifting_cost(aggregators, individual)
         case "strategic_mixed" if timing == "E":
             s, ybar = committed(g)
-            return s, (ybar, 0.0), {"dso": s, "rivals": 0.0}
+            return s, (ybar, 0.0), {"dso": s, "rivals": 0.0}, 0.0
         case "strategic_mixed":
             s = mixed(g, timing)
             individual = {"dso": s, "rivals": 0.0}
         case "integrated":
             s = sum(integrated(g)) / 2
             X1, X2 = g.demands(s)
-            return s, (g.reply(X1, s), g.reply(X2, g.m.S - s)), {}
+            return s, (g.reply(X1, s), g.reply(X2, g.m.S - s)), {}, 0.0
         case _:
             return None
     if timing == "L" and min(g.at(s)[0]) <= 0:
         return None  # the generator idles: the leaders' condition has a kink (E18)
-    return s, g.at(s)[0], individual
+    return s, g.at(s)[0], individual, shifted
+
+
+def _efficient_gap(g: Strategic, s: float) -> float:
+    """p2 - p1 where all output is efficient."""
+    (X1, X2), (y1, y2) = g.demands(s), first_best(g, s)
+    return g.m.supply.price(X2 - y2) - g.m.supply.price(X1 - y1)
