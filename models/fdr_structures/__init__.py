@@ -64,6 +64,7 @@ TIMING = Column(
     default="N",
     choices=("N", "L", "H"),
 )
+LOADS_FIRST = Column("", "who moves when: N all at once, L loads first", kind=str, default="N", choices=("N", "L"))
 OWNER = Column(
     "",
     "name of the generator that owns the aggregator; where there is one generator, that one if not given",
@@ -286,6 +287,21 @@ STRUCTURES = {
         pay_as_bid.pay_as_bid,
         {"aggregators": AGGREGATORS, "sharing": SHARING},
     ),
+    "battery_first_best": _with_generators(
+        "a planner runs batteries and decides all output", batteries.battery_first_best
+    ),
+    "strategic_battery_cournot": _with_generators(
+        "A owners of equal batteries and generators compete",
+        batteries.strategic_battery_cournot,
+        aggregators=AGGREGATORS,
+        timing=LOADS_FIRST,
+    ),
+    "strategic_battery_shares": _with_generators(
+        "owners of batteries with given shares and generators compete",
+        batteries.strategic_battery_shares,
+        ("aggregators",),
+        timing=LOADS_FIRST,
+    ),
     "first_best": _with_generators("a planner decides loads and all output", strategic.first_best),
     "first_best_shares": _with_generators(
         "a planner decides all output and runs the aggregators of the table within their own limits",
@@ -331,11 +347,15 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
-    if structure == "pay_as_bid" or structure.startswith("battery"):
+    if structure == "pay_as_bid":
         return theory.NOTHING
     if len(data.tables["demand"]) != 2:  # theory is for two periods
         return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
+    if "battery" in structure:
+        if data.parameters["battery_efficiency"] != 1:
+            return theory.NOTHING
+        return found.closed_form(data, structure, options, own.batteries(data, structure, options))
     aggregators = own.buyers(data) if "aggregators" in STRUCTURES[structure].needs else {}
     return found.closed_form(data, structure, options, aggregators)
 

@@ -12,10 +12,11 @@ import pyomo.environ as pyo
 from equilibrium import solve
 
 from . import own, structures, threshold, undetermined
-from .batteries import battery_efficient
+from .batteries import battery_efficient, battery_first_best
 from .generation import production_cost
 from .strategic import first_best, first_best_shares
 
+BATTERIES = ", batteries"
 LIMITED = ", own limits"  # the benchmark of aggregators that have limits or costs of their own has them as well
 
 
@@ -47,8 +48,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     ends = undetermined.spread(model) if not strategic else None
     if ends is not None:
         rows += [("least system cost", "", ends[0], "EUR"), ("most system cost", "", ends[1], "EUR")]
-    kind = "battery" if model.component("battery_efficiency") is not None else "generators" if strategic else "load"
-    limited = own.stated(model)
+    kind, limited = _kind(model), own.stated(model)
     best = benchmark(_key(solved.data, kind + LIMITED if limited else kind), model.netted)
     rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
     if not open_loads:
@@ -64,6 +64,19 @@ def quantities(solved: Any) -> pd.DataFrame:
     if solved.alternative.structure == "mixed_dso_dispatch" and len(model.period) == 2:
         rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
+
+
+def _kind(model: Any) -> str:
+    """Which plan a structure is compared with, limits of its aggregators apart."""
+    kind = "generators" if model.component("generators") is not None else "load"
+    return kind + (BATTERIES if model.component("given_back") is not None else "")
+
+
+def excess(solved: Any) -> float:
+    """System cost above that of the plan for which aggregators' own limits and costs do not count, EUR: one plan for
+    all alternatives of a kind, so what limits cost is in it."""
+    model = solved.model
+    return float(pyo.value(model.system_cost) - benchmark(_key(solved.data, _kind(model)), model.netted).cost)
 
 
 def generation(model: Any) -> list[tuple[str, str, float, str]]:
@@ -88,14 +101,14 @@ def payoff(player: Any) -> float:
     return -player.sign * pyo.value(player.objective.expr)
 
 
-def shifting_costs(model: Any) -> dict[str, float]:
+def shifting_costs(model: Any) -> dict[str, Any]:
     """What it costs every aggregator that its load is not even, EUR; empty where the data state no such cost."""
     planner = model.component("planner")
     home = model if planner is None else planner
     blocks = home.component("aggregator")
     if model.component("shifting_cost") is None or blocks is None:
         return {}
-    return {name: float(pyo.value(block.shifting_cost)) for name, block in blocks.items()}
+    return {name: pyo.value(block.shifting_cost) for name, block in blocks.items()}
 
 
 def loads(model: Any) -> dict[str, Any]:
@@ -217,8 +230,10 @@ def benchmark(key: Any, netted: bool) -> Benchmark:
     match key[0][0]:
         case "generators":
             model = first_best(key.data)
-        case "battery":
+        case "load, batteries":
             model = battery_efficient(key.data)
+        case "generators, batteries":
+            model = battery_first_best(key.data)
         case "load":
             model = structures.efficient(key.data, "yes" if netted else "no")
         case "generators, own limits":

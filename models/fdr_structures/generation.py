@@ -75,7 +75,7 @@ def never_flooded(model: pyo.ConcreteModel) -> bool:
 
     Linear supply P = a + beta q. A generator that delivers y > 0 has a + beta q - beta y >= psi1 + psi2 y. If q <= 0,
     then y <= k = (a - psi1)/(beta + psi2), so all of them deliver no more than the sum of the k that are positive.
-    Where that is less than the demand without flexible load, q > 0.
+    Where that is less than the least demand, without flexible load and with all that batteries can give back, q > 0.
     """
     if pyo.value(model.cost_exponent) != 0:
         return False
@@ -84,7 +84,9 @@ def never_flooded(model: pyo.ConcreteModel) -> bool:
         max(0.0, (a - pyo.value(model.generation_cost[g])) / (beta + pyo.value(model.generation_slope[g])))
         for g in model.generators
     )
-    return most < min(pyo.value(model.residual_demand[t]) for t in model.period)
+    given_back = model.component("given_back")
+    least = min(pyo.value(model.residual_demand[t]) for t in model.period)
+    return most < least - (0.0 if given_back is None else pyo.value(given_back))
 
 
 def earn(model: pyo.ConcreteModel, block: Any) -> None:

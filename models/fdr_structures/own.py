@@ -95,19 +95,6 @@ def ends(data: Any) -> dict[tuple[Any, Any], tuple[Any, Any]]:
     return found
 
 
-def range_of(model: Any, block: Any, period: Any) -> tuple[float, float | None]:
-    """(least, most) of ``load[period]`` on a Block: its limits; where shifting costs something, the load it has."""
-    if block.component("shifting_cost") is not None and pyo.value(model.shifting_cost[block.index()]) > 0:
-        return block.load[period].value, block.load[period].value
-    least, most = 0.0, inf
-    for name, side in (("lowest", 0), ("largest", 1), ("most", 1)):
-        rows = block.component(name)
-        if rows is not None and period in rows:
-            limit = pyo.value(rows[period].upper if side else rows[period].lower)
-            least, most = (least, min(most, limit)) if side else (limit, most)
-    return least, most if most < inf else None
-
-
 def buyers(data: Any) -> dict[str, Buyer]:
     """The aggregators of the table as theory sees them, two periods: what each can take off-peak, and its cost."""
     (first, second), between, costs = data.tables["demand"].index, ends(data), _column(data, "shifting_cost")
@@ -118,6 +105,17 @@ def buyers(data: Any) -> dict[str, Buyer]:
         low, high = max(least, energy - latest), min(most, energy - later)
         found[str(name)] = Buyer(energy, low, high, float(costs.get(name, 0.0)))
     return found
+
+
+def batteries(data: Any, structure: str, options: Mapping[str, Any]) -> dict[str, Buyer]:
+    """The owners of batteries of a structure as theory sees them, two periods and no losses."""
+    energy = data.parameters["flexible_energy"]
+    if structure.endswith("shares"):
+        owned = {str(name): share * energy for name, share in _column(data, "share").items()}
+    else:
+        count = int(options.get("aggregators", 2)) if structure.endswith("cournot") else 1
+        owned = {str(k + 1): energy / count for k in range(count)}
+    return {name: Buyer(0.0, -e, e) for name, e in owned.items()}
 
 
 def faults(data: Any) -> list[Fault]:

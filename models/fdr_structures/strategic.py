@@ -90,17 +90,17 @@ def first_best(data: Any) -> pyo.ConcreteModel:
     model = _setting(data)
     model.planner = pyo.Block()
     buyer(model, model.planner, model.flexible_energy)
-    return _best(model)
+    return plan(model)
 
 
 def first_best_shares(data: Any) -> pyo.ConcreteModel:
     """A planner decides all output and the loads of the aggregators of table ``aggregators``, within their own limits:
     min sum_t C(q_t) + Psi(y_t) + what shifting costs."""
     model = _setting(data)
-    return _best(model, structures.planned(model, data))
+    return plan(model, structures.planned(model, data))
 
 
-def _best(model: pyo.ConcreteModel, shifting_cost: Any = None) -> pyo.ConcreteModel:
+def plan(model: pyo.ConcreteModel, shifting_cost: Any = None) -> pyo.ConcreteModel:
     """The planner, who decides ``load`` already, decides all output as well and minimises the system cost."""
     model.planner.plant = pyo.Block(model.generators)
     for g in model.generators:
@@ -152,7 +152,7 @@ def strategic_dso(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     return _order(model, timing, [model.dso])
 
 
-def _compete(model: pyo.ConcreteModel, blocks: dict[Any, Any], timing: str) -> pyo.ConcreteModel:
+def compete(model: pyo.ConcreteModel, blocks: dict[Any, Any], timing: str) -> pyo.ConcreteModel:
     """Independent aggregators, each minimising what it spends on its own energy, and the generators."""
     _generators(model, timing)
     _supply(model, lambda t: sum(block.load[t] for block in blocks.values()), own.shifting(blocks))
@@ -165,7 +165,7 @@ def strategic_cournot(data: Any, aggregators: int = 2, timing: str = NASH) -> py
     """A aggregators with equal shares, and generators with market power."""
     model = _setting(data)
     energy = {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}
-    return _compete(model, structures.buyers(model, energy), timing)
+    return compete(model, structures.buyers(model, energy), timing)
 
 
 def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
@@ -174,7 +174,7 @@ def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     model = _setting(data)
     blocks = structures.buyers(model, structures.own_energy(model, data))
     own.state(model, data, blocks)
-    return _compete(model, blocks, timing)
+    return compete(model, blocks, timing)
 
 
 def integrated(data: Any, owner: str = "") -> pyo.ConcreteModel:

@@ -8,7 +8,7 @@ whose root is bracketed; A.9 and A.10 of the derivation in ``docs/markets/fdr_st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -162,7 +162,10 @@ def closed_form(
     periods = list(data.tables["demand"].index)
     if len(periods) != 2 or len(table) != 1 or np.isfinite(table["capacity"].iloc[0]):
         return empty
-    g = Strategic(setting(data, False), float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
+    m = setting(data, False)
+    if "battery" in structure:
+        m = replace(m, S=0.0)  # nothing has to be bought
+    g = Strategic(m, float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
     found = _outcome(g, structure, options, aggregators)
     if found is None:
         return empty
@@ -199,6 +202,9 @@ def _outcome(
         case "first_best_shares":
             s, shifted = planned(aggregators, lambda v: _efficient_gap(g, v))
             return s, first_best(g, s), {}, shifted
+        case "battery_first_best":
+            s = min(sum(one.high for one in aggregators.values()), g.m.D / 2)
+            return s, first_best(g, s), {}, 0.0
         case "second_best" | "strategic_regulated":
             s = best
         case "strategic_passive":
@@ -209,7 +215,7 @@ def _outcome(
             A = int(options.get("aggregators", 2))
             s = cournot(g, A, timing)
             individual = {str(k + 1): s / A for k in range(A)}
-        case "strategic_shares":
+        case "strategic_shares" | "strategic_battery_shares" | "strategic_battery_cournot":
             individual = with_shares(g, aggregators, timing)
             s, shifted = sum(individual.values()), shifting_cost(aggregators, individual)
         case "strategic_mixed" if timing == "E":

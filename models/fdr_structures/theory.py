@@ -9,7 +9,7 @@ corrections are listed in the market's docs page.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,10 @@ def cournot(m: Setting, A: float) -> float:
 
 @dataclass(frozen=True)
 class Buyer:
-    """An aggregator of two periods: its energy e, what it can take off-peak, and what shifting d costs it, k d^2."""
+    """An aggregator of two periods: its energy e, what it can take off-peak, and what shifting d costs it, k d^2.
+
+    The owner of a battery is one with e = 0 that may take as much off-peak as it may give back.
+    """
 
     energy: float
     low: float
@@ -137,8 +140,8 @@ class Buyer:
 
     @property
     def plain(self) -> bool:
-        """Whether it has no limit and no cost of its own."""
-        return self.k == 0 and self.low <= 0 and self.high >= self.energy
+        """Whether it has to buy its energy and has no limit and no cost of its own."""
+        return self.k == 0 and self.low == 0 and self.high == self.energy
 
     def reply(self, gap: float, d1: float, d2: float) -> float:
         """Its load off-peak at a price gap p2 - p1, where one more unit moves prices by d1 and d2.
@@ -261,6 +264,8 @@ def closed_form(
         return NOTHING
     netted = options.get("netted") == "yes" or structure in ("generator_aggregator", "regulated_generator")
     m = setting(data, netted)
+    if structure.startswith("battery"):
+        m = replace(m, S=0.0)  # nothing has to be bought
     rule = CLOSED if m.supply.sigma == 0 or (m.supply.sigma == 1 and m.supply.a == 0) else CONDITION
     rows: list[tuple[str, str, float, str]] = []
     off_peak, peak = periods
@@ -280,6 +285,11 @@ def closed_form(
         case "shares":
             individual, rule = with_shares(m, aggregators), _rule(rule, aggregators)
             s, shifted = sum(individual.values()), shifting_cost(aggregators, individual)
+        case "battery_cournot" | "battery_shares":
+            individual, rule = with_shares(m, aggregators), CONDITION
+            s = sum(individual.values())
+        case "battery_efficient":
+            s, rule = min(data.parameters["flexible_energy"], m.D / 2), CLOSED
         case "efficient_shares":
             s, shifted = planned(aggregators, lambda v: m.prices(v)[1] - m.prices(v)[0])
             rule = _rule(CLOSED, aggregators)

@@ -4,13 +4,15 @@ output can move them together, at one profit, one set of prices and one system c
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from scipy.optimize import brentq, linprog
+from pyomo.common.collections import ComponentMap
+from pyomo.repn import generate_standard_repn
+from scipy.optimize import Bounds, LinearConstraint, brentq, milp
 
-from . import own
 from .supply import cost
 
 WIDE = 1e-6
@@ -27,50 +29,74 @@ def ranges(model: Any) -> dict[Any, tuple[float, float]]:
     decider = _decider(model)
     if decider is None:
         return {}
-    blocks, plants = decider
-    free = [plant for g, plant in plants.items() if pyo.value(model.generation_slope[g]) == 0]
+    block, plants = decider
+    free = [plant.generation for g, plant in plants.items() if pyo.value(model.generation_slope[g]) == 0]
     if not free:
         return {}
-    periods, buyers = list(model.period), len(blocks)
-    count, parts = len(periods), [*(block.load for block in blocks), *(plant.generation for plant in free)]
-    held, rows = [], np.zeros((count + len(parts), count * len(parts)))
-    for k, t in enumerate(periods):  # all load less what the free plants deliver
-        rows[k, k::count] = np.where(np.arange(len(parts)) < buyers, 1.0, -1.0)
-        held.append(sum((1 if n < buyers else -1) * part[t].value for n, part in enumerate(parts)))
-    for n, part in enumerate(parts):
-        rows[count + n, count * n : count * (n + 1)] = 1.0
-        held.append(sum(part[t].value for t in periods))
-    bounds = [own.range_of(model, block, t) for block in blocks for t in periods]
-    bounds += [plant.generation[t].bounds for plant in free for t in periods]
-    found = {
-        t: _ends(np.tile(np.arange(count) == k, buyers), rows, np.array(held), bounds) for k, t in enumerate(periods)
-    }
+    held = [block.load[t] - sum(one[t] for one in free) for t in model.period]
+    held += [sum(one[t] for t in model.period) for one in free]
+    held += [v for one in plants.values() if one.generation not in free for v in one.generation.values()]
+    for name, one in (block.component("aggregator") or {}).items():
+        if one.component("shifting_cost") is not None and pyo.value(model.shifting_cost[name]) > 0:
+            held += list(one.load.values())
+    table = _rows(block, held)
+    found = {t: _ends(block.load[t], *table) for t in model.period}
     energy = pyo.value(model.flexible_energy)
     return found if any(most - least > WIDE * energy for least, most in found.values()) else {}
 
 
-def _decider(model: Any) -> tuple[list[Any], dict[Any, Any]] | None:
-    """(Blocks with a load, plants by name) of whoever decides both, or None."""
+def _decider(model: Any) -> tuple[Any, dict[Any, Any]] | None:
+    """(the Block with the loads, plants by name) of whoever decides both, or None."""
     planner = model.component("planner")
     if planner is not None and planner.component("plant") is not None:
-        several = planner.component("aggregator")
-        return [planner] if several is None else list(several.values()), dict(planner.plant.items())
+        return planner, dict(planner.plant.items())
     if model.component("generators") is None or model.component("generator") is None:
         return None
     owners = [(name, block) for name, block in model.generator.items() if block.component("load") is not None]
-    return next((([block], {name: block}) for name, block in owners), None)
+    return next(((block, {name: block}) for name, block in owners), None)
 
 
-def _ends(which: np.ndarray, rows: np.ndarray, held: np.ndarray, bounds: list[Any]) -> tuple[float, float]:
-    """The least and the most of the sum of some of the first columns. Raises RuntimeError where HiGHS does not say."""
-    aim = np.zeros(rows.shape[1])
-    aim[: len(which)] = which
+def _rows(block: Any, held: list[Any]) -> tuple[ComponentMap, np.ndarray, np.ndarray, np.ndarray]:
+    """(column of every Var of a Block, table, least, most): its own limits, and what is held where it is."""
+    column = ComponentMap((v, k) for k, v in enumerate(block.component_data_objects(pyo.Var)))
+    rows = list(block.component_data_objects(pyo.Constraint, active=True))
+    table = np.zeros((len(rows) + len(held), len(column)))
+    ends = np.zeros((2, len(table)))
+    for k, row in enumerate(rows):
+        table[k], constant = _line(row.body, column)
+        ends[:, k] = [
+            sign * inf if end is None else pyo.value(end) - constant for sign, end in ((-1, row.lower), (1, row.upper))
+        ]
+    for k, expression in enumerate(held, len(rows)):
+        table[k], constant = _line(expression, column)
+        ends[:, k] = pyo.value(expression) - constant
+    return column, table, ends[0], ends[1]
+
+
+def _line(expression: Any, column: ComponentMap) -> tuple[np.ndarray, float]:
+    """Coefficients by column and constant of a linear expression; Vars of others are held at their values."""
+    line, read = np.zeros(len(column)), generate_standard_repn(expression)
+    constant = float(pyo.value(read.constant))
+    for variable, coefficient in zip(read.linear_vars, read.linear_coefs, strict=True):
+        if variable in column:
+            line[column[variable]] += coefficient
+        else:
+            constant += coefficient * variable.value
+    return line, constant
+
+
+def _ends(
+    aim: Any, column: ComponentMap, table: np.ndarray, least: np.ndarray, most: np.ndarray
+) -> tuple[float, float]:
+    """The least and the most of a load. Raises RuntimeError where HiGHS does not say."""
+    line, constant = _line(aim, column)
+    bounds = Bounds(*np.array([[-inf if v.lb is None else v.lb, inf if v.ub is None else v.ub] for v in column]).T)
     ends = []
     for sign in (1.0, -1.0):
-        result = linprog(sign * aim, A_eq=rows, b_eq=held, bounds=bounds, method="highs")
+        result = milp(sign * line, constraints=LinearConstraint(table, least, most), bounds=bounds)
         if result.status != 0:
             raise RuntimeError(f"range of an undetermined load: {result.message}")
-        ends.append(float(aim @ result.x))
+        ends.append(float(line @ result.x) + constant)
     return ends[0], ends[1]
 
 
