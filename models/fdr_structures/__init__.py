@@ -347,8 +347,6 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
-    if structure == "pay_as_bid":
-        return theory.NOTHING
     if len(data.tables["demand"]) != 2:  # theory is for two periods
         return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory

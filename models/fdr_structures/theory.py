@@ -285,6 +285,8 @@ def closed_form(
         case "shares":
             individual, rule = with_shares(m, aggregators), _rule(rule, aggregators)
             s, shifted = sum(individual.values()), shifting_cost(aggregators, individual)
+        case "pay_as_bid":
+            return _pay_as_bid(m, periods, options)
         case "battery_cournot" | "battery_shares":
             individual, rule = with_shares(m, aggregators), CONDITION
             s = sum(individual.values())
@@ -320,6 +322,15 @@ def closed_form(
         rows.append(("payoff", "player=aggregator", (q2 - q1) * (efficient(m) - m.S / 2), CLOSED))
     rows += [("flexible load", f"aggregator={a};period={off_peak}", value, rule) for a, value in individual.items()]
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "rule"])
+
+
+def _pay_as_bid(m: Setting, periods: list[Any], options: Mapping[str, Any]) -> pd.DataFrame:
+    """Pro rata the price is a + b q^(1+sigma); its differences are those of P over 2 + sigma: loads as with one price.
+    Where each pays what it adds to the cost, its marginal payment is P(q_t): the total is efficient."""
+    s = efficient(m) if options.get("sharing") == "increment" else cournot(m, int(options.get("aggregators", 2)))
+    rows = [("flexible load", f"period={t}", v) for t, v in zip(periods, (s, m.S - s), strict=True)]
+    rows.append(("system cost", "", m.system_cost(s)))
+    return pd.DataFrame(rows, columns=["quantity", "index", "value"]).assign(rule=CONDITION)
 
 
 def _rule(rule: str, aggregators: Mapping[str, Buyer]) -> str:
