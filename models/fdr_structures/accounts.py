@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,8 +32,7 @@ def quantities(solved: Any) -> pd.DataFrame:
         rows.append(("most flexible load", f"period={t}", most, "MWh"))
     for t in model.period if not open_loads else ():
         rows.append(("flexible load", f"period={t}", pyo.value(model.flexible_load[t]), "MWh"))
-    if not open_loads:
-        rows += generation(model)
+    rows += generation(model, undetermined.outputs(model) if open_loads else {})
     for name, load in loads(model).items():
         rows += [("flexible load", f"aggregator={name};period={t}", pyo.value(load[t]), "MWh") for t in model.period]
     for t in model.period:
@@ -79,15 +79,19 @@ def excess(solved: Any) -> float:
     return float(pyo.value(model.system_cost) - benchmark(_key(solved.data, _kind(model)), model.netted).cost)
 
 
-def generation(model: Any) -> list[tuple[str, str, float, str]]:
-    """Rows: output of every generator with market power in every period; none where there are no such generators."""
-    if model.component("generators") is None:
-        return []
-    return [
-        ("generation", f"generator={g};period={t}", pyo.value(model.generation[g, t]), "MWh")
-        for g in model.generators
-        for t in model.period
-    ]
+def generation(model: Any, ends: Mapping[tuple[Any, Any], tuple[float, float]]) -> list[tuple[str, str, float, str]]:
+    """Rows: output of every generator with market power in every period, or where it is not determined its ``ends``;
+    none where there are no such generators."""
+    rows = []
+    for g, t in model.generation if model.component("generators") is not None else ():
+        index = f"generator={g};period={t}"
+        if (g, t) in ends:
+            rows += [
+                (f"{end} generation", index, v, "MWh") for end, v in zip(("least", "most"), ends[g, t], strict=True)
+            ]
+        else:
+            rows.append(("generation", index, pyo.value(model.generation[g, t]), "MWh"))
+    return rows
 
 
 def players(solution: Any) -> Any:

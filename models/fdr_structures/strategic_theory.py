@@ -143,6 +143,17 @@ def _net_sale(g: Strategic, x: float) -> float:
     return root(lambda z: P(x - z) - dP(x - z) * z - g.psi1, -g.m.S, x)
 
 
+def not_determined(g: Strategic, structure: str) -> tuple[float, float]:
+    """(least, most) load off-peak that is as good as any other, where whoever decides loads decides the outputs too
+    and the marginal cost is constant: load and output move together as far as outputs stay above zero."""
+    if g.psi2 > 0 or structure not in ("integrated", "first_best"):
+        return 0.0, 0.0
+    if structure == "integrated":
+        return integrated(g)
+    q = root(lambda q: g.psi1 - g.m.supply.price(q), 0.0, g.m.x2 + g.m.S)  # what is left to the other producers
+    return max(0.0, q - g.m.x1), min(g.m.S, g.m.S + g.m.x2 - q)
+
+
 def first_best(g: Strategic, s: float) -> tuple[float, float]:
     """Outputs at which P(q_i) = Psi'(y_i), given loads."""
     P = g.m.supply.price
@@ -173,14 +184,16 @@ def closed_form(
     q = tuple(X - v for X, v in zip(g.demands(s), y, strict=True))
     rows = [("system cost", "", g.cost((q[0], q[1]), y) + shifted)]
     rows += [("price", f"period={t}", g.m.supply.price(v)) for t, v in zip(periods, q, strict=True)]
-    if g.psi2 == 0 and structure == "integrated":
-        least, most = integrated(g)
-        ends = ((least, most), (g.m.S - most, g.m.S - least))
-        for t, (low, high) in zip(periods, ends, strict=True):
-            rows += [("least flexible load", f"period={t}", low), ("most flexible load", f"period={t}", high)]
-    loads = (s, g.m.S - s)
+    loads, name = (s, g.m.S - s), table.index[0]
+    least, most = not_determined(g, structure)
+    if least < most:  # output moves with the load
+        for t, load, output, ends in zip(
+            periods, loads, y, ((least, most), (g.m.S - most, g.m.S - least)), strict=True
+        ):
+            for word, end in zip(("least", "most"), ends, strict=True):
+                rows.append((f"{word} flexible load", f"period={t}", end))
+                rows.append((f"{word} generation", f"generator={name};period={t}", output + end - load))
     rows += [("flexible load", f"period={t}", v) for t, v in zip(periods, loads, strict=True)]
-    name = table.index[0]
     rows += [("generation", f"generator={name};period={t}", v) for t, v in zip(periods, y, strict=True)]
     rows += [("flexible load", f"aggregator={a};period={periods[0]}", value) for a, value in individual.items()]
     frame = pd.DataFrame(rows, columns=["quantity", "index", "value"])
