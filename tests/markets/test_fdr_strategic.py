@@ -21,7 +21,7 @@ CASES = [f"strategic_{name}" for name in ("s1", "s2", "s3", "s4", "s5", "s6", "s
 LINEAR_COST = ("strategic_x1", "strategic_x3")  # psi2 = 0: some loads are not determined
 QUICK = ("strategic_s1", "strategic_s4", *LINEAR_COST)  # the others are slow tests
 ROWS = {"strategic_x1": 44, "strategic_x3": 42}
-"""Numbers of the reference tables for a case, 34 but for these: X1 and X3 have 16 ends of intervals instead of six loads
+"""Numbers of the reference tables for a case, 34 but for these: X1 and X3 have 16 ends of intervals for six loads
 and outputs, and X3 has no equilibrium of the mixed market."""
 
 
