@@ -12,7 +12,7 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 
-from . import own, structures, threshold, undetermined
+from . import open_dispatch, own, structures, threshold, undetermined
 from .batteries import battery_efficient, battery_first_best
 from .generation import production_cost
 from .strategic import first_best, first_best_shares
@@ -25,7 +25,6 @@ def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
     rows: list[tuple[str, str, float, str]] = []
-    strategic = model.component("generators") is not None
     open_loads = undetermined.ranges(model)
     for t, (least, most) in open_loads.items():
         rows.append(("least flexible load", f"period={t}", least, "MWh"))
@@ -45,7 +44,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     rows += [("shifting cost", f"aggregator={name}", paid, "EUR") for name, paid in shifting_costs(model).items()]
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    ends = undetermined.spread(model) if not strategic else None
+    ends = open_dispatch.spread(model)
     if ends is not None:
         rows += [("least system cost", "", ends[0], "EUR"), ("most system cost", "", ends[1], "EUR")]
     kind, limited = _kind(model), own.stated(model)

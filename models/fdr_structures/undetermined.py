@@ -11,9 +11,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.common.collections import ComponentMap
 from pyomo.repn import generate_standard_repn
-from scipy.optimize import Bounds, LinearConstraint, brentq, milp
-
-from .supply import cost
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 WIDE = 1e-6
 """A range wider than this part of the flexible energy is told; solvers find loads to 1e-7 of it."""
@@ -117,34 +115,3 @@ def _ends(
             raise RuntimeError(f"range of an undetermined load: {result.message}")
         ends.append(float(line @ result.x) + constant)
     return ends[0], ends[1]
-
-
-def spread(model: Any) -> tuple[float, float] | None:
-    """(least, most) system cost [EUR] where the DSO dispatches its rivals and does not care which of several periods
-    they buy in: those in which it buys nothing itself and no price matters to it. None where it does care.
-
-    Any split of the rivals' energy over these periods gives the DSO the same bill, so all are equilibria. System cost
-    is convex in the split: it is most with all in one period, and least where marginal costs are levelled.
-    """
-    dso = model.component("dso")
-    if dso is None or dso.component("rivals") is None or dso.component("delivery") is not None:
-        return None
-    if dso.rivals.component("most") is not None:
-        return None
-    energy, rivals = pyo.value(dso.rivals.energy), dso.rivals.load
-    idle = [t for t in model.period if dso.load[t].value <= WIDE * pyo.value(dso.energy)]
-    there = sum(rivals[t].value for t in idle)
-    if len(idle) < 2 or there < (1 - WIDE) * energy:
-        return None
-    base = {t: pyo.value(model.output[t]) - (rivals[t].value if t in idle else 0.0) for t in model.period}
-    rest = pyo.value(model.system_cost) - sum(pyo.value(cost(model, pyo.value(model.output[t]))) for t in model.period)
-
-    def total(split: dict[Any, float]) -> float:
-        return rest + sum(pyo.value(cost(model, base[t] + split.get(t, 0.0))) for t in model.period)
-
-    level = brentq(
-        lambda q: sum(max(0.0, q - base[t]) for t in idle) - energy, min(base.values()), max(base.values()) + energy
-    )
-    least = total({t: max(0.0, level - base[t]) for t in idle})
-    most = max(total({t: energy}) for t in idle)
-    return (least, most) if most - least > WIDE * abs(most) * WIDE else None
