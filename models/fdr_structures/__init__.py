@@ -26,8 +26,6 @@ from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-import pandas as pd
-
 from equilibrium.errors import Fault
 from equilibrium.market import Column, Market, Structure, Study, Table
 
@@ -36,6 +34,7 @@ from . import (
     batteries,
     figures,
     integration,
+    own,
     pay_as_bid,
     power_figures,
     region,
@@ -65,6 +64,7 @@ TIMING = Column(
     default="N",
     choices=("N", "L", "H"),
 )
+LOADS_FIRST = Column("", "who moves when: N all at once, L loads first", kind=str, default="N", choices=("N", "L"))
 OWNER = Column(
     "",
     "name of the generator that owns the aggregator; where there is one generator, that one if not given",
@@ -140,6 +140,24 @@ SHARES = Table(
     {
         "share": Column("1", "share of the flexible energy", "L_a", minimum=0, maximum=1, open_minimum=True),
         "limit": Column("MWh", "largest load in a period", minimum=0, open_minimum=True, default=inf),
+        "shifting_cost": Column(
+            "EUR/MWh^2",
+            "rise of the marginal cost of moving load away from the even spread",
+            "k_a",
+            minimum=0,
+            default=0.0,
+        ),
+        "source": SOURCE,
+    },
+    optional=True,
+)
+WINDOWS = Table(
+    "windows",
+    "least and most that an aggregator of table aggregators can take in a period, where not all of its energy can wait",
+    ("aggregator", "period"),
+    {
+        "lowest": Column("MWh", "lowest load of the aggregator in the period", minimum=0, default=0.0),
+        "largest": Column("MWh", "largest load of the aggregator in the period", minimum=0, default=inf),
         "source": SOURCE,
     },
     optional=True,
@@ -201,33 +219,12 @@ def check(data: Any) -> list[Fault]:
             )
         )
     if "aggregators" in data.tables:
-        faults += _too_tight(data)
         total = float(data.tables["aggregators"]["share"].sum())
         if abs(total - 1) > SHARES_SUM:
             faults.append(
                 Fault("aggregators.csv", "the shares do not sum to one", None, "share", f"{total:.12g}", "a sum of 1")
             )
-    return faults
-
-
-def _too_tight(data: Any) -> list[Fault]:
-    """Aggregators whose limit leaves no room for their energy."""
-    table, periods = data.tables["aggregators"], len(data.tables["demand"])
-    if "limit" not in table:
-        return []
-    least = table["share"] * data.parameters["flexible_energy"] / periods
-    return [
-        Fault(
-            "aggregators.csv",
-            f"the limit of {name} leaves no room for its energy",
-            row + 2,
-            "limit",
-            f"{limit:g}",
-            f"at least {least[name]:g} MWh",
-        )
-        for row, (name, limit) in enumerate(table["limit"].items())
-        if limit < least[name]
-    ]
+    return faults + own.faults(data)
 
 
 def _structure(meaning: str, build: Any, options: dict[str, Column] | None = None, **more: Any) -> Structure:
@@ -254,6 +251,11 @@ STRUCTURES = {
         structures.shares,
         needs=("aggregators",),
         theorem="the best reply to the total falls in the total, so the total is unique",
+    ),
+    "efficient_shares": _structure(
+        "a planner runs the aggregators of the table within their own limits",
+        structures.efficient_shares,
+        needs=("aggregators",),
     ),
     "mixed_own_dispatch": _structure(
         "the DSO's aggregator and A - 1 rivals, each dispatching its own",
@@ -285,7 +287,27 @@ STRUCTURES = {
         pay_as_bid.pay_as_bid,
         {"aggregators": AGGREGATORS, "sharing": SHARING},
     ),
+    "battery_first_best": _with_generators(
+        "a planner runs batteries and decides all output", batteries.battery_first_best
+    ),
+    "strategic_battery_cournot": _with_generators(
+        "A owners of equal batteries and generators compete",
+        batteries.strategic_battery_cournot,
+        aggregators=AGGREGATORS,
+        timing=LOADS_FIRST,
+    ),
+    "strategic_battery_shares": _with_generators(
+        "owners of batteries with given shares and generators compete",
+        batteries.strategic_battery_shares,
+        ("aggregators",),
+        timing=LOADS_FIRST,
+    ),
     "first_best": _with_generators("a planner decides loads and all output", strategic.first_best),
+    "first_best_shares": _with_generators(
+        "a planner decides all output and runs the aggregators of the table within their own limits",
+        strategic.first_best_shares,
+        ("aggregators",),
+    ),
     "second_best": _with_generators("a planner decides loads, generators react", strategic.second_best),
     "strategic_passive": _with_generators("passive households, generators compete", strategic.strategic_passive),
     "strategic_dso": _with_generators(
@@ -325,12 +347,15 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
-    if structure == "pay_as_bid" or structure.startswith("battery"):
-        return theory.NOTHING
-    if structure.endswith("shares") and (data.tables["aggregators"].get("limit", pd.Series([inf])) < inf).any():
+    if len(data.tables["demand"]) != 2:  # theory is for two periods
         return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
-    return found.closed_form(data, structure, options)
+    if "battery" in structure:
+        if data.parameters["battery_efficiency"] != 1:
+            return theory.NOTHING
+        return found.closed_form(data, structure, options, own.batteries(data, structure, options))
+    aggregators = own.buyers(data) if "aggregators" in STRUCTURES[structure].needs else {}
+    return found.closed_form(data, structure, options, aggregators)
 
 
 def draw(solved: Sequence[Any]) -> Mapping[str, Any]:
@@ -344,7 +369,7 @@ market = Market(
     source="T. P. Tangeras (2023), Competition for flexible distribution resources in a 'smart' electricity "
     "distribution network",
     parameters=PARAMETERS,
-    tables=(DEMAND, SHARES, GENERATORS),
+    tables=(DEMAND, SHARES, WINDOWS, GENERATORS),
     structures=STRUCTURES,
     values=accounts.quantities,
     accounts=accounts.accounts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,25 +12,26 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 
-from . import structures, threshold, undetermined
-from .batteries import battery_efficient
+from . import open_dispatch, own, structures, threshold, undetermined
+from .batteries import battery_efficient, battery_first_best
 from .generation import production_cost
-from .strategic import first_best
+from .strategic import first_best, first_best_shares
+
+BATTERIES = ", batteries"
+LIMITED = ", own limits"  # the benchmark of aggregators that have limits or costs of their own has them as well
 
 
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
     rows: list[tuple[str, str, float, str]] = []
-    strategic = model.component("generators") is not None
     open_loads = undetermined.ranges(model)
     for t, (least, most) in open_loads.items():
         rows.append(("least flexible load", f"period={t}", least, "MWh"))
         rows.append(("most flexible load", f"period={t}", most, "MWh"))
     for t in model.period if not open_loads else ():
         rows.append(("flexible load", f"period={t}", pyo.value(model.flexible_load[t]), "MWh"))
-    if not open_loads:
-        rows += generation(model)
+    rows += generation(model, undetermined.outputs(model) if open_loads else {})
     for name, load in loads(model).items():
         rows += [("flexible load", f"aggregator={name};period={t}", pyo.value(load[t]), "MWh") for t in model.period]
     for t in model.period:
@@ -39,18 +41,19 @@ def quantities(solved: Any) -> pd.DataFrame:
     prices = [pyo.value(model.price[t]) for t in model.period]
     spread = prices[1] - prices[0] if len(prices) == 2 else max(prices) - min(prices)
     rows.append(("price spread", "", spread, "EUR/MWh"))
+    rows += [("shifting cost", f"aggregator={name}", paid, "EUR") for name, paid in shifting_costs(model).items()]
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    ends = undetermined.spread(model) if not strategic else None
+    ends = open_dispatch.spread(model)
     if ends is not None:
         rows += [("least system cost", "", ends[0], "EUR"), ("most system cost", "", ends[1], "EUR")]
-    kind = "battery" if model.component("battery_efficiency") is not None else "generators" if strategic else "load"
-    best = benchmark(_key(solved.data, kind), model.netted)
+    kind, limited = _kind(model), own.stated(model)
+    best = benchmark(_key(solved.data, kind + LIMITED if limited else kind), model.netted)
     rows.append(("loss against efficient", "", cost - best.cost, "EUR"))
     if not open_loads:
         rows.append(("bill", "", bill(model), "EUR"))
     rows += [("payoff", f"player={player.name}", payoff(player), "EUR") for player in players(solved.solution)]
-    if kind != "load" or solved.alternative.structure == "pay_as_bid":
+    if kind != "load" or limited or solved.alternative.structure == "pay_as_bid":
         return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
     if model.component("payment") is not None:
         paid = pyo.value(model.payment)
@@ -62,15 +65,32 @@ def quantities(solved: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
-def generation(model: Any) -> list[tuple[str, str, float, str]]:
-    """Rows: output of every generator with market power in every period; none where there are no such generators."""
-    if model.component("generators") is None:
-        return []
-    return [
-        ("generation", f"generator={g};period={t}", pyo.value(model.generation[g, t]), "MWh")
-        for g in model.generators
-        for t in model.period
-    ]
+def _kind(model: Any) -> str:
+    """Which plan a structure is compared with, limits of its aggregators apart."""
+    kind = "generators" if model.component("generators") is not None else "load"
+    return kind + (BATTERIES if model.component("given_back") is not None else "")
+
+
+def excess(solved: Any) -> float:
+    """System cost above that of the plan for which aggregators' own limits and costs do not count, EUR: one plan for
+    all alternatives of a kind, so what limits cost is in it."""
+    model = solved.model
+    return float(pyo.value(model.system_cost) - benchmark(_key(solved.data, _kind(model)), model.netted).cost)
+
+
+def generation(model: Any, ends: Mapping[tuple[Any, Any], tuple[float, float]]) -> list[tuple[str, str, float, str]]:
+    """Rows: output of every generator with market power in every period, or where it is not determined its ``ends``;
+    none where there are no such generators."""
+    rows = []
+    for g, t in model.generation if model.component("generators") is not None else ():
+        index = f"generator={g};period={t}"
+        if (g, t) in ends:
+            rows += [
+                (f"{end} generation", index, v, "MWh") for end, v in zip(("least", "most"), ends[g, t], strict=True)
+            ]
+        else:
+            rows.append(("generation", index, pyo.value(model.generation[g, t]), "MWh"))
+    return rows
 
 
 def players(solution: Any) -> Any:
@@ -82,6 +102,16 @@ def players(solution: Any) -> Any:
 def payoff(player: Any) -> float:
     """A player's payoff as money it keeps: its Objective if it maximises, minus it if it minimises, EUR."""
     return -player.sign * pyo.value(player.objective.expr)
+
+
+def shifting_costs(model: Any) -> dict[str, Any]:
+    """What it costs every aggregator that its load is not even, EUR; empty where the data state no such cost."""
+    planner = model.component("planner")
+    home = model if planner is None else planner
+    blocks = home.component("aggregator")
+    if model.component("shifting_cost") is None or blocks is None:
+        return {}
+    return {name: pyo.value(block.shifting_cost) for name, block in blocks.items()}
 
 
 def loads(model: Any) -> dict[str, Any]:
@@ -119,8 +149,11 @@ def accounts(solved: Any) -> pd.DataFrame:
         rows.append((name, "payment", -sum(price[t] * pyo.value(load[t]) for t in price), "EUR"))
     rows.append(("dispatchable producers", "payment", sum(price[t] * output[t] for t in price), "EUR"))
     strategic = model.component("generators") is not None
-    theirs = model.producers_cost if strategic else model.system_cost
+    apart = model.component("producers_cost")
+    theirs = model.system_cost if apart is None else apart
     rows.append(("dispatchable producers", "cost", -pyo.value(theirs), "EUR"))
+    for name, paid in shifting_costs(model).items():
+        rows.append((f"aggregator {name}", "cost", -paid, "EUR"))
     rows.append(("fixed generator", "payment", sum(price[t] * fixed[t] for t in price), "EUR"))
     for g in model.generators if strategic else ():
         delivered = {t: pyo.value(model.generation[g, t]) for t in price}
@@ -170,7 +203,8 @@ def _buyers(model: Any) -> dict[str, Any]:
 
 def _key(data: Any, kind: str) -> tuple[Any, ...]:
     """The numbers that decide the efficient cost, hashable, with the data itself alongside for building."""
-    tables = ["demand", "generators"] if kind == "generators" else ["demand"]
+    tables = ["demand", *(["generators"] if kind.startswith("generators") else [])]
+    tables += [name for name in ("aggregators", "windows") if kind.endswith(LIMITED) and name in data.tables]
     numbers = tuple(tuple(data.tables[name].itertuples(name=None)) for name in tables)
     return _Hashed((kind, *sorted(data.parameters.items())), numbers, data)  # type: ignore[return-value]
 
@@ -199,10 +233,16 @@ def benchmark(key: Any, netted: bool) -> Benchmark:
     match key[0][0]:
         case "generators":
             model = first_best(key.data)
-        case "battery":
+        case "load, batteries":
             model = battery_efficient(key.data)
-        case _:
+        case "generators, batteries":
+            model = battery_first_best(key.data)
+        case "load":
             model = structures.efficient(key.data, "yes" if netted else "no")
+        case "generators, own limits":
+            model = first_best_shares(key.data)
+        case _:
+            model = structures.efficient_shares(key.data, "yes" if netted else "no")
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"the efficient benchmark is not certified: {solution.certificate.scope}")

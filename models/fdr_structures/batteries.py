@@ -5,6 +5,9 @@ grid, below zero where it gives back: level_t = level_(t-1) + load_t, or with lo
 level_(t-1) + eta charge_t - discharge_t/eta. With two periods and no losses, s in [-L_a S, L_a S] is bought off-peak
 and sold in the peak. As to quantities this is the service with demand x_i - S and energy 2 S for linear supply; as to
 bills and for curved supply it is not.
+
+Beside generators with market power (table ``generators``) owners decide at once with them (N) or first (L), as in
+``strategic``.
 """
 
 from __future__ import annotations
@@ -15,19 +18,22 @@ import pyomo.environ as pyo
 
 from equilibrium.errors import Refused
 
-from .structures import bill, setting, supply_at
+from . import generation, strategic
+from .structures import bill, own_energy, setting, supply_at
 
 
 def _setting(data: Any) -> pyo.ConcreteModel:
     """Raises Refused where batteries could give back more than is used in a period."""
     model = setting(data)
-    model.battery_efficiency = data.param("parameters", "battery_efficiency")
+    if data.parameters["battery_efficiency"] != 1:  # without losses charge and discharge are one decision
+        model.battery_efficiency = data.param("parameters", "battery_efficiency")
     once = 1 if len(model.period) == 2 else 2  # what can be given back in one period, over S
-    energy, least = pyo.value(model.flexible_energy), min(pyo.value(model.demand[t]) for t in model.period)
-    if once * energy >= least:
+    model.given_back = pyo.Expression(expr=once * model.flexible_energy)
+    most, least = pyo.value(model.given_back), min(pyo.value(model.demand[t]) for t in model.period)
+    if most >= least:
         raise Refused(
-            f"batteries could give back {once * energy:g} MWh in a period in which {least:g} MWh are used; the "
-            "producers would have to deliver less than nothing"
+            f"batteries could give back {most:g} MWh in a period in which {least:g} MWh are used; the producers would "
+            "have to deliver less than nothing"
         )
     return model
 
@@ -37,8 +43,8 @@ def battery(model: pyo.ConcreteModel, block: Any, energy: Any) -> None:
     block.energy = pyo.Expression(expr=energy)
     block.level = pyo.Var(model.period, within=pyo.NonNegativeReals)
     block.room = pyo.Constraint(model.period, rule=lambda b, t: b.level[t] <= 2 * b.energy)
-    eta = model.battery_efficiency
-    if pyo.value(eta) == 1:
+    eta = model.component("battery_efficiency")
+    if eta is None:
         block.load = pyo.Var(model.period)
         gained = dict(block.load.items())
     else:
@@ -64,14 +70,19 @@ def battery_efficient(data: Any) -> pyo.ConcreteModel:
     return model
 
 
-def _owners(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> pyo.ConcreteModel:
-    """Independent owners, each minimising what it pays less what it earns while all of them move the price."""
+def _owners(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> dict[Any, Any]:
+    """A Block ``aggregator[name]`` with a battery for every name; the Blocks by name."""
     model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
     model.aggregator = pyo.Block(model.aggregators)
     for name in model.aggregators:
         battery(model, model.aggregator[name], energy[name])
-    supply_at(model, lambda t: sum(model.aggregator[name].load[t] for name in model.aggregators))
-    for block in model.aggregator.values():
+    return dict(model.aggregator.items())
+
+
+def _compete(model: pyo.ConcreteModel, blocks: dict[Any, Any]) -> pyo.ConcreteModel:
+    """Independent owners, each minimising what it pays less what it earns while all of them move the price."""
+    supply_at(model, lambda t: sum(block.load[t] for block in blocks.values()))
+    for block in blocks.values():
         block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
     return model
 
@@ -79,11 +90,37 @@ def _owners(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> pyo.ConcreteMod
 def battery_cournot(data: Any, aggregators: int = 2) -> pyo.ConcreteModel:
     """A owners with equal batteries compete."""
     model = _setting(data)
-    return _owners(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)})
+    return _compete(model, _owners(model, _equal(model, aggregators)))
 
 
 def battery_shares(data: Any) -> pyo.ConcreteModel:
     """Owners with the shares of table ``aggregators`` compete."""
     model = _setting(data)
-    model.share = data.param("aggregators", "share")
-    return _owners(model, {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index})
+    return _compete(model, _owners(model, own_energy(model, data)))
+
+
+def _equal(model: pyo.ConcreteModel, count: int) -> dict[Any, Any]:
+    return {k + 1: model.flexible_energy / count for k in range(count)}
+
+
+def battery_first_best(data: Any) -> pyo.ConcreteModel:
+    """A planner runs all batteries and decides all output."""
+    model = _setting(data)
+    generation.plants(model, data)
+    model.planner = pyo.Block()
+    battery(model, model.planner, model.flexible_energy)
+    return strategic.plan(model)
+
+
+def strategic_battery_cournot(data: Any, aggregators: int = 2, timing: str = strategic.NASH) -> pyo.ConcreteModel:
+    """A owners with equal batteries, and generators with market power."""
+    model = _setting(data)
+    generation.plants(model, data)
+    return strategic.compete(model, _owners(model, _equal(model, aggregators)), timing)
+
+
+def strategic_battery_shares(data: Any, timing: str = strategic.NASH) -> pyo.ConcreteModel:
+    """Owners of batteries with the shares of table ``aggregators``, and generators with market power."""
+    model = _setting(data)
+    generation.plants(model, data)
+    return strategic.compete(model, _owners(model, own_energy(model, data)), timing)

@@ -18,7 +18,7 @@ from equilibrium.data import change
 from equilibrium.errors import EquilibriumError
 from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, STYLE, WIDTH
 
-from . import structures, theory
+from . import accounts, structures, theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,8 +82,8 @@ def bathtub(solved: Sequence[Any]) -> Figure:
 
 
 def _curves(ax: Axes, group: Sequence[Any]) -> None:
-    m = _setting(group)
-    s = np.linspace(0.0, m.S, 121)
+    m, energy = _setting(group), _energy(group)
+    s = np.linspace(0.0, energy, 121)
     prices = np.array([m.prices(v) for v in s])
     slopes = np.array([m.slopes(v) for v in s])
     for k, (colour, load, name) in enumerate(((BLUE, s, "off-peak"), (ORANGE, m.S - s, "peak"))):
@@ -100,13 +100,13 @@ def _curves(ax: Axes, group: Sequence[Any]) -> None:
         between = np.linspace(m.S / 2, theory.efficient(m), 41)
         low, high = np.array([m.prices(v) for v in between]).T
         ax.fill_between(between, low, high, color=PALE, lw=0, zorder=0, label="loss with passive households")
-    ax.set_xlim(0.0, m.S)
+    ax.set_xlim(0.0, energy)
     ax.margins(y=0.04)
 
 
 def _labels(group: Sequence[Any]) -> list[tuple[float, str, bool]]:
     """(load, label, certified) by rising load; structures with one load share a label."""
-    energy = _setting(group).S
+    energy = _energy(group)
     found: list[tuple[float, list[str], bool]] = []
     for one in sorted(group, key=lambda one: round(_load(one) / (SAME * energy))):
         name = _name(one)
@@ -229,7 +229,7 @@ def _name(one: Any) -> str:
 
 
 def _loss(one: Any) -> float:
-    loss, cost = one.value("loss against efficient"), one.value("system cost")
+    loss, cost = accounts.excess(one), one.value("system cost")
     return 0.0 if abs(loss) <= ZERO * abs(cost) else loss
 
 
@@ -376,8 +376,10 @@ def _figure(height: float) -> Figure:
 
 
 def _by_demand(solved: Sequence[Any]) -> list[tuple[str, list[Any]]]:
-    """The alternatives on gross demand and on demand net of the generator, whichever are there, with a title."""
-    groups = ([one for one in solved if not one.model.netted], [one for one in solved if one.model.netted])
+    """The alternatives on gross demand, on demand net of the generator, and those with batteries, whichever are there,
+    with a title."""
+    groups = [[one for one in solved if not _batteries(one) and one.model.netted == netted] for netted in (False, True)]
+    groups.append([one for one in solved if _batteries(one)])
     return [(_demand(group)[0].upper() + _demand(group)[1:], group) for group in groups if group]
 
 
@@ -388,6 +390,8 @@ def _group_with(solved: Sequence[Any], structure: str) -> list[Any]:
 
 
 def _demand(group: Sequence[Any]) -> str:
+    if _batteries(group[0]):
+        return "gross demand, batteries"
     if not group[0].model.netted:
         return "gross demand"
     return f"demand net of the generator's {group[0].data.parameters['generator_output']:.4g} MWh"
@@ -402,7 +406,16 @@ def _netted(group: Sequence[Any]) -> str:
 
 
 def _setting(group: Sequence[Any]) -> theory.Setting:
-    return theory.setting(group[0].data, group[0].model.netted)
+    m = theory.setting(group[0].data, group[0].model.netted)
+    return replace(m, S=0.0) if _batteries(group[0]) else m  # with batteries nothing has to be bought
+
+
+def _energy(group: Sequence[Any]) -> float:
+    return float(group[0].data.parameters["flexible_energy"])
+
+
+def _batteries(one: Any) -> bool:
+    return one.model.component("given_back") is not None
 
 
 def _load(one: Any) -> float:

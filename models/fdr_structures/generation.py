@@ -35,10 +35,13 @@ def production_cost(model: pyo.ConcreteModel, name: Any, output: Any) -> Any:
     return model.generation_cost[name] * output + model.generation_slope[name] * output**2 / 2
 
 
-def supply_beside(model: pyo.ConcreteModel, flexible_load: Any, generation: Any, generation_cost: Any) -> None:
+def supply_beside(
+    model: pyo.ConcreteModel, flexible_load: Any, generation: Any, generation_cost: Any, shifting_cost: Any = None
+) -> None:
     """Output of the price-taking producers, price and costs as Expressions of loads and generators' outputs.
 
-    ``flexible_load(t)``: all flexible load; ``generation(g, t)``: output of generator g; ``generation_cost``: of all.
+    ``flexible_load(t)``: all flexible load; ``generation(g, t)``: output of generator g; ``generation_cost``: of all;
+    ``shifting_cost``: what moving loads costs, if anything.
     """
     model.flexible_load = pyo.Expression(model.period, rule=lambda m, t: flexible_load(t))
     model.generation = pyo.Expression(model.generators, model.period, rule=lambda m, g, t: generation(g, t))
@@ -49,7 +52,8 @@ def supply_beside(model: pyo.ConcreteModel, flexible_load: Any, generation: Any,
     model.price = pyo.Expression(model.period, rule=lambda m, t: inverse_supply(m, m.output[t]))
     model.producers_cost = pyo.Expression(expr=sum(cost(model, model.output[t]) for t in model.period))
     model.generators_cost = pyo.Expression(expr=generation_cost)
-    model.system_cost = pyo.Expression(expr=model.producers_cost + model.generators_cost)
+    real = model.producers_cost + model.generators_cost
+    model.system_cost = pyo.Expression(expr=real if shifting_cost is None else real + shifting_cost)
 
 
 def sells_no_more_than_used(model: pyo.ConcreteModel, block: Any, periods: Iterable[Any] | None = None) -> None:
@@ -71,7 +75,7 @@ def never_flooded(model: pyo.ConcreteModel) -> bool:
 
     Linear supply P = a + beta q. A generator that delivers y > 0 has a + beta q - beta y >= psi1 + psi2 y. If q <= 0,
     then y <= k = (a - psi1)/(beta + psi2), so all of them deliver no more than the sum of the k that are positive.
-    Where that is less than the demand without flexible load, q > 0.
+    Where that is less than the least demand, without flexible load and with all that batteries can give back, q > 0.
     """
     if pyo.value(model.cost_exponent) != 0:
         return False
@@ -80,7 +84,9 @@ def never_flooded(model: pyo.ConcreteModel) -> bool:
         max(0.0, (a - pyo.value(model.generation_cost[g])) / (beta + pyo.value(model.generation_slope[g])))
         for g in model.generators
     )
-    return most < min(pyo.value(model.residual_demand[t]) for t in model.period)
+    given_back = model.component("given_back")
+    least = min(pyo.value(model.residual_demand[t]) for t in model.period)
+    return most < least - (0.0 if given_back is None else pyo.value(given_back))
 
 
 def earn(model: pyo.ConcreteModel, block: Any) -> None:

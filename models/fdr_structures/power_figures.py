@@ -11,6 +11,8 @@ import pyomo.environ as pyo
 
 from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE, WIDTH
 
+from . import accounts
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -47,7 +49,7 @@ def cost(solved: Sequence[Any]) -> Figure:
     """System cost above the second best (else the first best): a row for each structure, a marker for each order of
     moves. The scale is linear in the middle and logarithmic outside."""
     rows = list(dict.fromkeys(_structure(one) for one in solved))
-    losses = {one.alternative.name: one.value("loss against efficient") for one in solved}
+    losses = {one.alternative.name: accounts.excess(one) for one in solved}
     planner = next((one.alternative.name for one in solved if one.alternative.structure == "second_best"), None)
     base = losses[planner] if planner else 0.0
     figure = _figure(0.9 + 0.32 * len(rows))

@@ -21,7 +21,7 @@ import pyomo.environ as pyo
 from equilibrium.branches import Branch
 from equilibrium.errors import DataError, Fault, Refused
 
-from . import generation, structures
+from . import generation, own, structures
 from .structures import bill, buyer, regulate, setting
 
 NASH, LEADERS, HOURLY, ENERGY = "N", "L", "H", "E"
@@ -59,12 +59,13 @@ def _output(model: pyo.ConcreteModel, g: Any, t: Any) -> Any:
     return block.generation[t] if t in block.generation else model.generator_later[g].generation[t]
 
 
-def _supply(model: pyo.ConcreteModel, flexible_load: Callable[[Any], Any]) -> None:
+def _supply(model: pyo.ConcreteModel, flexible_load: Callable[[Any], Any], shifting_cost: Any = None) -> None:
     generation.supply_beside(
         model,
         flexible_load,
         lambda g, t: _output(model, g, t),
         sum(block.generation_cost for block in _blocks(model)),
+        shifting_cost,
     )
 
 
@@ -89,6 +90,18 @@ def first_best(data: Any) -> pyo.ConcreteModel:
     model = _setting(data)
     model.planner = pyo.Block()
     buyer(model, model.planner, model.flexible_energy)
+    return plan(model)
+
+
+def first_best_shares(data: Any) -> pyo.ConcreteModel:
+    """A planner decides all output and the loads of the aggregators of table ``aggregators``, within their own limits:
+    min sum_t C(q_t) + Psi(y_t) + what shifting costs."""
+    model = _setting(data)
+    return plan(model, structures.planned(model, data))
+
+
+def plan(model: pyo.ConcreteModel, shifting_cost: Any = None) -> pyo.ConcreteModel:
+    """The planner, who decides ``load`` already, decides all output as well and minimises the system cost."""
     model.planner.plant = pyo.Block(model.generators)
     for g in model.generators:
         generation.plant(model, model.planner.plant[g], g)
@@ -97,6 +110,7 @@ def first_best(data: Any) -> pyo.ConcreteModel:
         lambda t: model.planner.load[t],
         lambda g, t: model.planner.plant[g].generation[t],
         sum(model.planner.plant[g].generation_cost for g in model.generators),
+        shifting_cost,
     )
     generation.sells_no_more_than_used(model, model.planner)
     model.planner.minimise_cost = pyo.Objective(expr=model.system_cost)
@@ -138,33 +152,29 @@ def strategic_dso(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
     return _order(model, timing, [model.dso])
 
 
-def _aggregators(model: pyo.ConcreteModel, energy: dict[Any, Any], timing: str) -> pyo.ConcreteModel:
-    """Independent aggregators with their energies, each minimising its own bill, and the generators."""
-    model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
-    model.aggregator = pyo.Block(model.aggregators)
-    for name in model.aggregators:
-        buyer(model, model.aggregator[name], energy[name])
+def compete(model: pyo.ConcreteModel, blocks: dict[Any, Any], timing: str) -> pyo.ConcreteModel:
+    """Independent aggregators, each minimising what it spends on its own energy, and the generators."""
     _generators(model, timing)
-    _supply(model, lambda t: sum(model.aggregator[name].load[t] for name in model.aggregators))
-    for block in model.aggregator.values():
-        block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
-    return _order(model, timing, list(model.aggregator.values()))
+    _supply(model, lambda t: sum(block.load[t] for block in blocks.values()), own.shifting(blocks))
+    for block in blocks.values():
+        structures.spend_little(model, block)
+    return _order(model, timing, list(blocks.values()))
 
 
 def strategic_cournot(data: Any, aggregators: int = 2, timing: str = NASH) -> pyo.ConcreteModel:
     """A aggregators with equal shares, and generators with market power."""
     model = _setting(data)
-    return _aggregators(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}, timing)
+    energy = {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}
+    return compete(model, structures.buyers(model, energy), timing)
 
 
 def strategic_shares(data: Any, timing: str = NASH) -> pyo.ConcreteModel:
-    """Aggregators with the shares of table ``aggregators``, and generators with market power."""
+    """Aggregators of table ``aggregators``, with what limits and costs they have of their own, and generators with
+    market power."""
     model = _setting(data)
-    model.share = data.param("aggregators", "share")
-    energy = {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}
-    model = _aggregators(model, energy, timing)
-    structures.limit_loads(model, data)
-    return model
+    blocks = structures.buyers(model, structures.own_energy(model, data))
+    own.state(model, data, blocks)
+    return compete(model, blocks, timing)
 
 
 def integrated(data: Any, owner: str = "") -> pyo.ConcreteModel:

@@ -8,13 +8,13 @@ whose root is bracketed; A.9 and A.10 of the derivation in ``docs/markets/fdr_st
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .theory import CONDITION, Setting, root, setting
+from .theory import CONDITION, Buyer, Setting, planned, root, setting, shifting_cost, total
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,14 @@ def cournot(g: Strategic, A: float, timing: str) -> float:
     return root(condition, 0.0, g.m.S)
 
 
-def with_shares(g: Strategic, shares: Mapping[str, float], timing: str) -> dict[str, float]:
-    """Arbitrary shares: s_a = clip([p2 - p1 + P2' L_a S]/(P1' + P2'), 0, L_a S) at the total that they add up to."""
-    S = g.m.S
+def with_shares(g: Strategic, buyers: Mapping[str, Buyer], timing: str) -> dict[str, float]:
+    """Unequal aggregators: each load is the reply to the total that they add up to, with slopes as the timing says."""
 
-    def responses(s: float) -> dict[str, float]:
+    def replies(s: float) -> dict[str, float]:
         d1, d2 = slopes(g, s, timing)
-        return {a: float(np.clip((gap(g, s) + d2 * L * S) / (d1 + d2), 0.0, L * S)) for a, L in shares.items()}
+        return {a: one.reply(gap(g, s), d1, d2) for a, one in buyers.items()}
 
-    return responses(root(lambda s: sum(responses(s).values()) - s, 0.0, S))
+    return total(buyers, replies)
 
 
 def mixed(g: Strategic, timing: str) -> float:
@@ -144,6 +143,17 @@ def _net_sale(g: Strategic, x: float) -> float:
     return root(lambda z: P(x - z) - dP(x - z) * z - g.psi1, -g.m.S, x)
 
 
+def not_determined(g: Strategic, structure: str) -> tuple[float, float]:
+    """(least, most) load off-peak that is as good as any other, where whoever decides loads decides the outputs too
+    and the marginal cost is constant: load and output move together as far as outputs stay above zero."""
+    if g.psi2 > 0 or structure not in ("integrated", "first_best"):
+        return 0.0, 0.0
+    if structure == "integrated":
+        return integrated(g)
+    q = root(lambda q: g.psi1 - g.m.supply.price(q), 0.0, g.m.x2 + g.m.S)  # what is left to the other producers
+    return max(0.0, q - g.m.x1), min(g.m.S, g.m.S + g.m.x2 - q)
+
+
 def first_best(g: Strategic, s: float) -> tuple[float, float]:
     """Outputs at which P(q_i) = Psi'(y_i), given loads."""
     P = g.m.supply.price
@@ -151,29 +161,39 @@ def first_best(g: Strategic, s: float) -> tuple[float, float]:
     return first, second
 
 
-def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.DataFrame:
-    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity."""
+def closed_form(
+    data: Any, structure: str, options: Mapping[str, Any], aggregators: Mapping[str, Buyer]
+) -> pd.DataFrame:
+    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity.
+
+    aggregators: those of the case's table.
+    """
     empty = pd.DataFrame(columns=["quantity", "index", "value", "rule"])
     table = data.tables["generators"]
     periods = list(data.tables["demand"].index)
     if len(periods) != 2 or len(table) != 1 or np.isfinite(table["capacity"].iloc[0]):
         return empty
-    g = Strategic(setting(data, False), float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
-    found = _outcome(g, data, structure, options)
+    m = setting(data, False)
+    if "battery" in structure:
+        m = replace(m, S=0.0)  # nothing has to be bought
+    g = Strategic(m, float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
+    found = _outcome(g, structure, options, aggregators)
     if found is None:
         return empty
-    s, y, individual = found
+    s, y, individual, shifted = found
     q = tuple(X - v for X, v in zip(g.demands(s), y, strict=True))
-    rows = [("system cost", "", g.cost((q[0], q[1]), y))]
+    rows = [("system cost", "", g.cost((q[0], q[1]), y) + shifted)]
     rows += [("price", f"period={t}", g.m.supply.price(v)) for t, v in zip(periods, q, strict=True)]
-    if g.psi2 == 0 and structure == "integrated":
-        least, most = integrated(g)
-        ends = ((least, most), (g.m.S - most, g.m.S - least))
-        for t, (low, high) in zip(periods, ends, strict=True):
-            rows += [("least flexible load", f"period={t}", low), ("most flexible load", f"period={t}", high)]
-    loads = (s, g.m.S - s)
+    loads, name = (s, g.m.S - s), table.index[0]
+    least, most = not_determined(g, structure)
+    if least < most:  # output moves with the load
+        for t, load, output, ends in zip(
+            periods, loads, y, ((least, most), (g.m.S - most, g.m.S - least)), strict=True
+        ):
+            for word, end in zip(("least", "most"), ends, strict=True):
+                rows.append((f"{word} flexible load", f"period={t}", end))
+                rows.append((f"{word} generation", f"generator={name};period={t}", output + end - load))
     rows += [("flexible load", f"period={t}", v) for t, v in zip(periods, loads, strict=True)]
-    name = table.index[0]
     rows += [("generation", f"generator={name};period={t}", v) for t, v in zip(periods, y, strict=True)]
     rows += [("flexible load", f"aggregator={a};period={periods[0]}", value) for a, value in individual.items()]
     frame = pd.DataFrame(rows, columns=["quantity", "index", "value"])
@@ -181,15 +201,23 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
 
 
 def _outcome(
-    g: Strategic, data: Any, structure: str, options: Mapping[str, Any]
-) -> tuple[float, tuple[float, float], dict[str, float]] | None:
-    """(load off-peak, the generator's outputs, loads by aggregator), or None where there is no condition."""
+    g: Strategic, structure: str, options: Mapping[str, Any], aggregators: Mapping[str, Buyer]
+) -> tuple[float, tuple[float, float], dict[str, float], float] | None:
+    """(load off-peak, the generator's outputs, loads by aggregator, cost of shifting), or None where there is no
+    condition."""
     timing = str(options.get("timing", "N"))
     best = min(g.m.S, (g.m.S + g.m.D) / 2)
     individual: dict[str, float] = {}
+    shifted = 0.0
     match structure:
         case "first_best":
-            return best, first_best(g, best), {}
+            return best, first_best(g, best), {}, 0.0
+        case "first_best_shares":
+            s, shifted = planned(aggregators, lambda v: _efficient_gap(g, v))
+            return s, first_best(g, s), {}, shifted
+        case "battery_first_best":
+            s = min(sum(one.high for one in aggregators.values()), g.m.D / 2)
+            return s, first_best(g, s), {}, 0.0
         case "second_best" | "strategic_regulated":
             s = best
         case "strategic_passive":
@@ -200,22 +228,27 @@ def _outcome(
             A = int(options.get("aggregators", 2))
             s = cournot(g, A, timing)
             individual = {str(k + 1): s / A for k in range(A)}
-        case "strategic_shares":
-            shares = {str(a): float(v) for a, v in data.tables["aggregators"]["share"].items()}
-            individual = with_shares(g, shares, timing)
-            s = sum(individual.values())
+        case "strategic_shares" | "strategic_battery_shares" | "strategic_battery_cournot":
+            individual = with_shares(g, aggregators, timing)
+            s, shifted = sum(individual.values()), shifting_cost(aggregators, individual)
         case "strategic_mixed" if timing == "E":
             s, ybar = committed(g)
-            return s, (ybar, 0.0), {"dso": s, "rivals": 0.0}
+            return s, (ybar, 0.0), {"dso": s, "rivals": 0.0}, 0.0
         case "strategic_mixed":
             s = mixed(g, timing)
             individual = {"dso": s, "rivals": 0.0}
         case "integrated":
             s = sum(integrated(g)) / 2
             X1, X2 = g.demands(s)
-            return s, (g.reply(X1, s), g.reply(X2, g.m.S - s)), {}
+            return s, (g.reply(X1, s), g.reply(X2, g.m.S - s)), {}, 0.0
         case _:
             return None
     if timing == "L" and min(g.at(s)[0]) <= 0:
         return None  # the generator idles: the leaders' condition has a kink (E18)
-    return s, g.at(s)[0], individual
+    return s, g.at(s)[0], individual, shifted
+
+
+def _efficient_gap(g: Strategic, s: float) -> float:
+    """p2 - p1 where all output is efficient."""
+    (X1, X2), (y1, y2) = g.demands(s), first_best(g, s)
+    return g.m.supply.price(X2 - y2) - g.m.supply.price(X1 - y1)

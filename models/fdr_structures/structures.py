@@ -25,6 +25,7 @@ from pyomo.mpec import Complementarity, complements
 
 from equilibrium.branches import Branch
 
+from . import own
 from .supply import cost, inverse_supply
 
 
@@ -52,12 +53,18 @@ def buyer(model: pyo.ConcreteModel, block: Any, energy: Any) -> None:
     block.service = pyo.Constraint(expr=sum(block.load[t] for t in model.period) == block.energy)
 
 
-def supply_at(model: pyo.ConcreteModel, flexible_load: Any) -> None:
-    """Output and price as Expressions of the flexible loads: buyers move the price along the inverse supply."""
+def supply_at(model: pyo.ConcreteModel, flexible_load: Any, shifting_cost: Any = None) -> None:
+    """Output and price as Expressions of the flexible loads: buyers move the price along the inverse supply.
+
+    shifting_cost: what moving loads costs beside the producers' cost, EUR.
+    """
     model.flexible_load = pyo.Expression(model.period, rule=lambda m, t: flexible_load(t))
     model.output = pyo.Expression(model.period, rule=lambda m, t: m.residual_demand[t] + m.flexible_load[t])
     model.price = pyo.Expression(model.period, rule=lambda m, t: inverse_supply(m, m.output[t]))
     model.system_cost = pyo.Expression(expr=sum(cost(model, model.output[t]) for t in model.period))
+    if shifting_cost is not None:
+        model.producers_cost = pyo.Expression(expr=model.system_cost.expr)
+        model.system_cost.set_value(model.producers_cost + shifting_cost)
 
 
 def bill(model: pyo.ConcreteModel, load: Any) -> Any:
@@ -127,53 +134,84 @@ def dso_aggregator(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     return model
 
 
-def _aggregators(data: Any, netted: str, energy: dict[Any, Any], prepare: Any = None) -> pyo.ConcreteModel:
-    """Independent aggregators, each minimising the bill for its own energy while all of them move the price."""
-    model = setting(data, netted)
-    if prepare is not None:
-        prepare(model)
+def buyers(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> dict[Any, Any]:
+    """A Block ``aggregator[name]`` for every name, which decides when to take its energy; the Blocks by name."""
     model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
     model.aggregator = pyo.Block(model.aggregators)
     for name in model.aggregators:
-        buyer(model, model.aggregator[name], energy[name](model))
-    supply_at(model, lambda t: sum(model.aggregator[name].load[t] for name in model.aggregators))
-    for name in model.aggregators:
-        block = model.aggregator[name]
-        block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
+        buyer(model, model.aggregator[name], energy[name])
+    return dict(model.aggregator.items())
+
+
+def spend_little(model: pyo.ConcreteModel, block: Any) -> None:
+    """The Objective of an aggregator: the bill for its load and what shifting costs it, where the data say so."""
+    spent = bill(model, block.load)
+    if block.component("shifting_cost") is not None:
+        spent = spent + block.shifting_cost
+    block.minimise_bill = pyo.Objective(expr=spent)
+
+
+def _compete(model: pyo.ConcreteModel, blocks: dict[Any, Any]) -> pyo.ConcreteModel:
+    """Independent aggregators, each minimising what it spends on its own energy while all of them move the price."""
+    supply_at(model, lambda t: sum(block.load[t] for block in blocks.values()), own.shifting(blocks))
+    for block in blocks.values():
+        spend_little(model, block)
     return model
 
 
 def cournot(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
     """A aggregators with equal shares of the flexible energy (Proposition 3): Cournot competition among buyers."""
-    return _aggregators(data, netted, {k + 1: lambda m: m.flexible_energy / aggregators for k in range(aggregators)})
+    model = setting(data, netted)
+    return _compete(model, buyers(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}))
+
+
+def own_energy(model: pyo.ConcreteModel, data: Any) -> dict[Any, Any]:
+    """The energy of every aggregator of table ``aggregators`` by name: its share of all."""
+    model.share = data.param("aggregators", "share")
+    return {a: model.share[a] * model.flexible_energy for a in data.tables["aggregators"].index}
 
 
 def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
-    """Aggregators with the shares of table ``aggregators``: Cournot competition among unequal buyers."""
+    """Aggregators of table ``aggregators``, with what limits and costs they have of their own: Cournot competition
+    among unequal buyers."""
+    model = setting(data, netted)
+    blocks = buyers(model, own_energy(model, data))
+    own.state(model, data, blocks)
+    return _compete(model, blocks)
 
-    def prepare(model: pyo.ConcreteModel) -> None:
-        model.share = data.param("aggregators", "share")
 
-    energy = {a: (lambda m, a=a: m.share[a] * m.flexible_energy) for a in data.tables["aggregators"].index}
-    model = _aggregators(data, netted, energy, prepare)
-    limit_loads(model, data)
+def planned(model: pyo.ConcreteModel, data: Any) -> Any:
+    """A Block ``planner`` that decides the loads of all aggregators of table ``aggregators`` within their own limits.
+    Gives what shifting costs them, None where nothing."""
+    model.planner = pyo.Block()
+    energy = own_energy(model, data)
+    model.planner.aggregator = pyo.Block(list(energy))
+    for name, block in model.planner.aggregator.items():
+        buyer(model, block, energy[name])
+    blocks = dict(model.planner.aggregator.items())
+    own.state(model, data, blocks)
+    model.planner.load = pyo.Expression(model.period, rule=lambda b, t: sum(one.load[t] for one in blocks.values()))
+    return own.shifting(blocks)
+
+
+def efficient_shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
+    """A planner runs the aggregators of table ``aggregators``: min sum_t C(q_t) + what shifting costs, within their own
+    limits. Who of them takes what in a period may make no difference, and is not reported."""
+    model = setting(data, netted)
+    cost_of_shifting = planned(model, data)
+    supply_at(model, lambda t: model.planner.load[t], cost_of_shifting)
+    model.planner.minimise_cost = pyo.Objective(expr=model.system_cost)
     return model
 
 
 def mixed_own_dispatch(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
     """The DSO owns one aggregator with share L, A - 1 rivals share the rest equally; each dispatches its own (section
     3.3)."""
-    energy: dict[str, Any] = {"dso": lambda m: m.dso_share * m.flexible_energy}
-    for k in range(aggregators - 1):
-        energy[f"rival {k + 1}"] = lambda m: (1 - m.dso_share) * m.flexible_energy / (aggregators - 1)
-    return _aggregators(data, netted, energy, _with_share(data))
-
-
-def _with_share(data: Any) -> Any:
-    def prepare(model: pyo.ConcreteModel) -> None:
-        model.dso_share = data.param("parameters", "dso_share")
-
-    return prepare
+    model = setting(data, netted)
+    model.dso_share = data.param("parameters", "dso_share")
+    rest = (1 - model.dso_share) * model.flexible_energy / (aggregators - 1)
+    energy = {"dso": model.dso_share * model.flexible_energy}
+    return _compete(model, buyers(model, energy | {f"rival {k + 1}": rest for k in range(aggregators - 1)}))
 
 
 def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
@@ -183,7 +221,7 @@ def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     Rivals are not players. The payoff is not concave in (d, r) together; see ``one_block_branches``.
     """
     model = setting(data, netted)
-    _with_share(data)(model)
+    model.dso_share = data.param("parameters", "dso_share")
     model.dso = pyo.Block()
     buyer(model, model.dso, model.dso_share * model.flexible_energy)
     model.dso.rivals = pyo.Block()
@@ -215,17 +253,6 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
         Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period])
         for t in model.period
     ]
-
-
-def limit_loads(model: pyo.ConcreteModel, data: Any) -> None:
-    """The largest load of each aggregator in a period, where table ``aggregators`` has finite limits."""
-    limits = data.tables["aggregators"].get("limit")
-    if limits is None or not (limits < inf).any():
-        return
-    model.limit = data.param("aggregators", "limit")
-    for name, block in model.aggregator.items():
-        if limits[name] < inf:
-            block.most = pyo.Constraint(model.period, rule=lambda b, t, a=name: b.load[t] <= model.limit[a])
 
 
 def limit_rivals(model: pyo.ConcreteModel, data: Any) -> None:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from . import theory
 
-DEMANDS = ("gross", "net of generator", "gross, generators with market power", "gross, batteries")
+POWER, BATTERIES = "generators with market power", "batteries"
+DEMANDS = ("gross", "net of generator", f"gross, {POWER}", f"gross, {BATTERIES}", f"gross, {BATTERIES}, {POWER}")
 
 TIE = 1e-9  # relative difference of costs below which structures are called equal
 
@@ -64,10 +65,11 @@ def off_peak(one: Any) -> float:
 
 def seen(one: Any) -> str:
     """Which of DEMANDS the price-taking producers face in an alternative: costs compare within each only."""
-    if one.model.component("generators") is not None:
+    power = one.model.component("generators") is not None
+    if one.model.component("given_back") is not None:
+        return DEMANDS[4] if power else DEMANDS[3]
+    if power:
         return DEMANDS[2]
-    if one.model.component("battery_efficiency") is not None:
-        return DEMANDS[3]
     return DEMANDS[1] if one.model.netted else DEMANDS[0]
 
 

@@ -9,7 +9,7 @@ corrections are listed in the market's docs page.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,29 +126,79 @@ def cournot(m: Setting, A: float) -> float:
     return root(condition, m.S / 2, m.S)
 
 
-def with_shares(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
-    """A.5 for arbitrary shares: s_a = clip([P2 - P1 + P2' L_a S]/(P1' + P2'), 0, L_a S), where the total is the sum
-    of the s_a."""
+@dataclass(frozen=True)
+class Buyer:
+    """An aggregator of two periods: its energy e, what it can take off-peak, and what shifting d costs it, k d^2.
 
-    def responses(s: float) -> dict[str, float]:
+    The owner of a battery is one with e = 0 that may take as much off-peak as it may give back.
+    """
+
+    energy: float
+    low: float
+    high: float
+    k: float = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has to buy its energy and has no limit and no cost of its own."""
+        return self.k == 0 and self.low == 0 and self.high == self.energy
+
+    def reply(self, gap: float, d1: float, d2: float) -> float:
+        """Its load off-peak at a price gap p2 - p1, where one more unit moves prices by d1 and d2.
+
+        Inside its limits (p1 + d1 s) - (p2 + d2 (e - s)) + 2 k (s - e/2) = 0.
+        """
+        return float(np.clip((gap + (d2 + self.k) * self.energy) / (d1 + d2 + 2 * self.k), self.low, self.high))
+
+    def planned(self, gap: float) -> float:
+        """Its load off-peak where a planner runs it: gap = 2 k (s - e/2), all or nothing without such a cost."""
+        if self.k == 0:
+            return self.high if gap > 0 else self.low
+        return float(np.clip(self.energy / 2 + gap / (2 * self.k), self.low, self.high))
+
+
+def shifting_cost(buyers: Mapping[str, Buyer], loads: Mapping[str, float]) -> float:
+    """What it costs that every buyer takes so much off-peak, EUR."""
+    return sum(one.k * (loads[a] - one.energy / 2) ** 2 for a, one in buyers.items())
+
+
+def total(buyers: Mapping[str, Buyer], replies: Callable[[float], Mapping[str, float]]) -> dict[str, float]:
+    """Loads off-peak by buyer where the replies to a total add up to it."""
+    low, high = (sum(getattr(one, end) for one in buyers.values()) for end in ("low", "high"))
+    return dict(replies(root(lambda s: sum(replies(s).values()) - s, low, high)))
+
+
+def with_shares(m: Setting, buyers: Mapping[str, Buyer]) -> dict[str, float]:
+    """A.5 for unequal aggregators: each load is the reply to the total, which is their sum. The reply falls in the
+    total, by at most one for each unit, for any limits and k >= 0."""
+    if m.supply.sigma == 0 and all(one.plain for one in buyers.values()):
+        return _equal_shifts(m, buyers)
+
+    def replies(s: float) -> dict[str, float]:
         (p1, p2), (d1, d2) = m.prices(s), m.slopes(s)
-        return {a: float(np.clip((p2 - p1 + d2 * L * m.S) / (d1 + d2), 0.0, L * m.S)) for a, L in shares.items()}
+        return {a: one.reply(p2 - p1, d1, d2) for a, one in buyers.items()}
 
-    if m.supply.sigma == 0:
-        return _equal_shifts(m, shares)
-    return responses(root(lambda s: sum(responses(s).values()) - s, 0.0, m.S))
+    return total(buyers, replies)
 
 
-def _equal_shifts(m: Setting, shares: Mapping[str, float]) -> dict[str, float]:
+def planned(buyers: Mapping[str, Buyer], gap: Callable[[float], float]) -> tuple[float, float]:
+    """(load off-peak, cost of shifting) where a planner runs all buyers and ``gap(s)`` is what the system saves by one
+    more unit off-peak; where the gap closes, buyers without such a cost take the rest as they can."""
+    low, high = (sum(getattr(one, end) for one in buyers.values()) for end in ("low", "high"))
+    s = root(lambda s: sum(one.planned(gap(s)) for one in buyers.values()) - s, low, high)
+    return s, shifting_cost(buyers, {a: one.planned(gap(s)) for a, one in buyers.items()})
+
+
+def _equal_shifts(m: Setting, buyers: Mapping[str, Buyer]) -> dict[str, float]:
     """Linear supply: everybody shifts the same m unless capped; m + sum_a min(m, L_a S/2) = D/2 by capping the
     smallest first."""
-    halves = sorted(L * m.S / 2 for L in shares.values())
+    halves = sorted(one.energy / 2 for one in buyers.values())
     shift = 0.0
     for k in range(len(halves) + 1):  # the k smallest are capped
         shift = (m.D / 2 - sum(halves[:k])) / (1 + len(halves) - k)
         if (k == 0 or halves[k - 1] <= shift) and (k == len(halves) or shift <= halves[k]):
             break
-    return {a: L * m.S / 2 + min(shift, L * m.S / 2) for a, L in shares.items()}
+    return {a: one.energy / 2 + min(shift, one.energy / 2) for a, one in buyers.items()}
 
 
 def mixed(m: Setting) -> float:
@@ -202,17 +252,25 @@ def payment(m: Setting, s: float) -> float:
     return excess(s) - excess(efficient(m))
 
 
-def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.DataFrame:
-    """Columns quantity, index, value, rule: what theory says of ``structure``. Empty for other than two periods."""
+def closed_form(
+    data: Any, structure: str, options: Mapping[str, Any], aggregators: Mapping[str, Buyer]
+) -> pd.DataFrame:
+    """Columns quantity, index, value, rule: what theory says of ``structure``. Empty for other than two periods.
+
+    aggregators: those of the case's table, for the structures that are about them.
+    """
     periods = list(data.tables["demand"].index)
     if len(periods) != 2:
         return NOTHING
     netted = options.get("netted") == "yes" or structure in ("generator_aggregator", "regulated_generator")
     m = setting(data, netted)
+    if structure.startswith("battery"):
+        m = replace(m, S=0.0)  # nothing has to be bought
     rule = CLOSED if m.supply.sigma == 0 or (m.supply.sigma == 1 and m.supply.a == 0) else CONDITION
     rows: list[tuple[str, str, float, str]] = []
     off_peak, peak = periods
     individual: dict[str, float] = {}
+    shifted = 0.0
     match structure:
         case "efficient" | "price_taking":
             s, rule = efficient(m), CLOSED
@@ -224,8 +282,21 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
             A = int(options.get("aggregators", 2))
             s = cournot(m, A)
             individual = {str(k + 1): s / A for k in range(A)}
-        case "shares" | "mixed_own_dispatch":
-            individual = with_shares(m, _shares(data, structure, options))
+        case "shares":
+            individual, rule = with_shares(m, aggregators), _rule(rule, aggregators)
+            s, shifted = sum(individual.values()), shifting_cost(aggregators, individual)
+        case "pay_as_bid":
+            return _pay_as_bid(m, periods, options)
+        case "battery_cournot" | "battery_shares":
+            individual, rule = with_shares(m, aggregators), CONDITION
+            s = sum(individual.values())
+        case "battery_efficient":
+            s, rule = min(data.parameters["flexible_energy"], m.D / 2), CLOSED
+        case "efficient_shares":
+            s, shifted = planned(aggregators, lambda v: m.prices(v)[1] - m.prices(v)[0])
+            rule = _rule(CLOSED, aggregators)
+        case "mixed_own_dispatch":
+            individual = with_shares(m, _rivals(m, int(options.get("aggregators", 2))))
             s = sum(individual.values())
         case "mixed_dso_dispatch":
             s = mixed(m)
@@ -244,7 +315,7 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
         ("flexible load", f"period={peak}", m.S - s, rule),
         ("price", f"period={off_peak}", p1, rule),
         ("price", f"period={peak}", p2, rule),
-        ("system cost", "", m.system_cost(s), rule),
+        ("system cost", "", m.system_cost(s) + shifted, rule),
     ]
     if structure == "regulated":
         q1, q2 = m.prices(efficient(m))
@@ -253,8 +324,20 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> pd.Dat
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "rule"])
 
 
-def _shares(data: Any, structure: str, options: Mapping[str, Any]) -> dict[str, float]:
-    if structure == "shares":
-        return {str(a): float(v) for a, v in data.tables["aggregators"]["share"].items()}
-    A, own = int(options.get("aggregators", 2)), data.parameters["dso_share"]
-    return {"dso": own} | {f"rival {k + 1}": (1 - own) / (A - 1) for k in range(A - 1)}
+def _pay_as_bid(m: Setting, periods: list[Any], options: Mapping[str, Any]) -> pd.DataFrame:
+    """Pro rata the price is a + b q^(1+sigma); its differences are those of P over 2 + sigma: loads as with one price.
+    Where each pays what it adds to the cost, its marginal payment is P(q_t): the total is efficient."""
+    s = efficient(m) if options.get("sharing") == "increment" else cournot(m, int(options.get("aggregators", 2)))
+    rows = [("flexible load", f"period={t}", v) for t, v in zip(periods, (s, m.S - s), strict=True)]
+    rows.append(("system cost", "", m.system_cost(s)))
+    return pd.DataFrame(rows, columns=["quantity", "index", "value"]).assign(rule=CONDITION)
+
+
+def _rule(rule: str, aggregators: Mapping[str, Buyer]) -> str:
+    return rule if all(one.plain for one in aggregators.values()) else CONDITION
+
+
+def _rivals(m: Setting, A: int) -> dict[str, Buyer]:
+    """The DSO's aggregator with its share and A - 1 equal rivals."""
+    energy = {"dso": m.L * m.S} | {f"rival {k + 1}": (1 - m.L) * m.S / (A - 1) for k in range(A - 1)}
+    return {name: Buyer(e, 0.0, e) for name, e in energy.items()}

@@ -137,7 +137,7 @@ def test_names_do_not_matter(case: Case) -> None:
     words: dict[str, str] = {}
     for table in case.market.tables:
         if table.name in tables and len(table.key) == 1 and table.key[0] not in table.columns:
-            alone = [t for t in case.market.tables if table.key[0] in t.key] == [table]
+            alone = [t for t in case.market.tables if t.name in tables and table.key[0] in t.key] == [table]
             if alone and table.key[0] not in ORDERED:
                 frame, always = tables[table.name], always or not table.optional
                 new |= {f"{table.key[0]}={old}": f"{table.key[0]}=new {k}" for k, old in enumerate(frame.index)}

@@ -17,7 +17,7 @@ from fdr_solved import Outcome
 
 from equilibrium import certificate
 from equilibrium.uniqueness import Uniqueness
-from models.fdr_structures import theory
+from models.fdr_structures import closed_form, theory
 
 TOLERANCE = 1e-7
 SEED = 20230703
@@ -70,7 +70,7 @@ def examine(number: int) -> tuple[dict[str, float], list[str]]:
     def solved(structure: str, want: float, on: Setup, **options: object) -> Outcome:
         found = Outcome(gross, structure, **options)
         hold(f"{structure} is certified ({found.certificate.scope})", found.certificate.ok)
-        said = theory.closed_form(found.data, structure, options)
+        said = closed_form(found.data, structure, options)
         values = {(q, i): v for q, i, v, _ in said.itertuples(index=False)}
         p1, p2 = on.P(on.x1 + want), on.P(on.x2 + on.S - want)
         away = max(

@@ -14,7 +14,7 @@ from equilibrium import solve
 from equilibrium.case import Alternative
 from equilibrium.data import Data
 from equilibrium.results import Solved
-from models.fdr_structures import market, undetermined
+from models.fdr_structures import market, open_dispatch
 
 FOUR = (2.0, 2.3, 3.1, 2.6)
 CURVED = {"cost_power": 1 / 3, "cost_exponent": 1.0}
@@ -118,7 +118,7 @@ def test_dispatch_that_the_dso_does_not_care_about_has_a_range_of_cost() -> None
     idle = [t for t, v in zip(model.period, own, strict=True) if v < 1e-9]
     base = np.array([x + d for x, d in zip(FOUR, own, strict=True)])
     at = {t: 0.5 * float(((base + 0.6 * (np.arange(4) == k)) ** 2).sum()) for k, t in enumerate(model.period)}
-    ends = undetermined.spread(model)
+    ends = open_dispatch.spread(model)
     assert ends is not None
     assert sorted(at[t] for t in idle) == pytest.approx([15.453, 15.753], abs=5e-4)
     assert ends[1] == pytest.approx(max(at.values()), rel=1e-12)

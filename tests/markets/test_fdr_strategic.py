@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fdr_periods import periods
 
-from equilibrium.case import read_case
+from equilibrium.case import Alternative, read_case
 from equilibrium.data import change
 from equilibrium.errors import NoEquilibrium, Refused
 from equilibrium.results import Results
@@ -20,9 +20,9 @@ DATA = Path(__file__).parents[2] / "data" / "fdr_structures"
 CASES = [f"strategic_{name}" for name in ("s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "x1", "x2", "x3", "x4", "x5")]
 LINEAR_COST = ("strategic_x1", "strategic_x3")  # psi2 = 0: some loads are not determined
 QUICK = ("strategic_s1", "strategic_s4", *LINEAR_COST)  # the others are slow tests
-ROWS = {"strategic_x1": 30, "strategic_x3": 26}
-"""Numbers of the reference tables for a case, 34 but for these: X1 has an interval instead of six loads and outputs, X3
-lacks these six and an equilibrium of the mixed market."""
+ROWS = {"strategic_x1": 44, "strategic_x3": 42}
+"""Numbers of the reference tables for a case, 34 but for these: X1 and X3 have 16 ends of intervals for six loads
+and outputs, and X3 has no equilibrium of the mixed market."""
 
 
 @cache
@@ -65,6 +65,44 @@ def test_x3_has_no_equilibrium_and_the_proof_names_both_deviations() -> None:
         solve_one(case.market, case.data, alternative)
     assert "from 'rivals in off-peak' to 'rivals in peak', gain 0.233333333" in str(told.value)
     assert "from 'rivals in peak' to 'rivals in off-peak', gain 0.1" in str(told.value)
+
+
+REFERENCE = {  # s, y1, y2 of the reference tables: one of many, told apart by a tie-break (equal outputs)
+    ("strategic_x1", "first best"): (0.8, 2.5, 2.5),
+    ("strategic_x1", "integrated"): (0.65, 1.5, 1.5),
+    ("strategic_x3", "first best"): (1.1, 4.6, 4.6),
+    ("strategic_x3", "integrated"): (1.05, 2.8, 2.8),
+}
+
+
+@pytest.mark.parametrize(("case", "name"), REFERENCE)
+def test_where_the_load_is_open_the_reference_lies_in_the_interval(case: str, name: str) -> None:
+    """psi2 = 0: all of the energy may be off-peak or none of it, and each output moves with its load. The certificate
+    says that decisions are not unique; neither load nor output is given as a number."""
+    one = next(one for one in run(case).solved if one.alternative.name == name)
+    assert one.solution.certificate.uniqueness.decisions == "not unique"
+    assert not {"flexible load", "generation", "bill"} & set(one.values["quantity"])
+    energy = read_case(DATA / case).data.parameters["flexible_energy"]
+    s, *outputs = REFERENCE[case, name]
+    for t, load, output in zip(("off-peak", "peak"), (s, energy - s), outputs, strict=True):
+        ends = [one.value(f"{end} flexible load", f"period={t}") for end in ("least", "most")]
+        assert ends == pytest.approx([0, energy], abs=1e-9)
+        made = [one.value(f"{end} generation", f"generator=large;period={t}") for end in ("least", "most")]
+        assert made == pytest.approx([output - load, output - load + energy], abs=1e-9)
+
+
+@pytest.mark.parametrize(("x1", "psi1", "least"), [(0.4, 0.9, 0.5), (0.4, 0.3, 0.0)])
+def test_interval_of_the_first_best_is_cut_where_the_plant_would_stand_still(
+    x1: float, psi1: float, least: float
+) -> None:
+    """The other producers deliver psi1 in every period (P(q) = q), so y1 = x1 + s - psi1 >= 0."""
+    data = periods([x1, 2.6], [(psi1, 0.0)])
+    one = solve_one(market, data, Alternative("plan", "first_best", {}))
+    theory = market.closed_form(data, "first_best", {}).set_index(["quantity", "index"])["value"]
+    for word, end in (("least", least), ("most", 1.0)):
+        found = one.value(f"{word} flexible load", "period=off-peak")
+        assert found == pytest.approx(end, abs=1e-9)
+        assert theory[f"{word} flexible load", "period=off-peak"] == pytest.approx(end, abs=1e-12)
 
 
 def test_x1_load_is_an_interval_and_is_not_given_as_a_number() -> None:
