@@ -67,10 +67,22 @@ STUDIES: list[tuple[str, str, dict[str, str], dict[str, tuple[float, float]]]] =
         {},
     ),
     (
-        "aggregator game",
+        "two users of one aggregator",
         "aggregator_game/textbook_r1",
         {},
+        {"users.first_value[1,1a]": (2.5, 4.0), "parameters.price_slope": (0.3, 0.8)},
+    ),
+    (
+        "201 users",
+        "aggregator_game/users_drawn",
         {},
+        {"users.first_value[large,large]": (50, 300), "parameters.price_slope": (0.0005, 0.002)},
+    ),
+    (
+        "users over two hours",
+        "aggregator_game/two_hours",
+        {},
+        {"hours.price_slope[day]": (0.03, 0.08), "hourly_users.first_value[north,house,day]": (4, 6)},
     ),
 ]
 
