@@ -10,7 +10,7 @@ A game, its excess demand and its price may hold many scenarios at once (``many`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -200,14 +200,19 @@ class Excess:
 
     def meet(self, p: Any, q: Any) -> None:
         """What the groups do at a price with a slope: numbers, one per scenario, or one per aggregator and scenario."""
-        if not self.points:
+        nothing: list[Any] = [None] * len(self.game.groups)
+        points = self._met(p, q, self._ahead(p, q)) if self.points else []
+        if not points or not all(np.isfinite(point.theta).all() for point in points):  # multipliers led too far away
             self.memories = [np.zeros(_of_fair(group, p)) for group in self.game.groups]
-        theta = self._ahead(p, q) if self.points else (self.theta or [None] * len(self.game.groups))
-        self.points = [
-            respond(group, own(p, group), own(q, group), first, memory, self.close)
-            for group, first, memory in zip(self.game.groups, theta, self.memories, strict=True)
-        ]
-        self.before = p, q
+            points = self._met(p, q, nothing if self.points else self.theta or nothing)
+        self.points, self.before = points, (p, q)
+
+    def _met(self, p: Any, q: Any, theta: Sequence[Any]) -> list[Point]:
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # far from the multipliers, g may be zero
+            return [
+                respond(group, own(p, group), own(q, group), first, memory, self.close)
+                for group, first, memory in zip(self.game.groups, theta, self.memories, strict=True)
+            ]
 
     def _ahead(self, p: Any, q: Any) -> list[Array]:
         """The multipliers expected at another price and slope, to first order."""

@@ -21,7 +21,7 @@ from equilibrium.scenarios import NotVectorised, current
 from equilibrium.tolerances import DISTANCE, REGRET, RESIDUAL
 
 from .equilibria import WORSE, Profile, profile, shared, verdict
-from .game import EDGE, SMALL, WORK, Excess, Game, bounds, own
+from .game import EDGE, SMALL, Excess, Game, bounds, own
 from .response import Group
 from .search import follow_each, polish_each, searching
 
@@ -29,6 +29,9 @@ Array = np.ndarray
 
 NUMBERS = 40_000
 """Users times scenarios that are treated at a time: some thirty arrays of this length stay near the processor."""
+
+SEARCH = 500
+"""Evaluations for all equilibria of a scenario; where they do not do, it is left to a longer search of its own."""
 
 START = 0.7
 """Where searches begin, as a part of the range."""
@@ -63,7 +66,8 @@ def play(game: Game, count: int) -> Answers:
     for which, alpha in _fairness(game, count):
         for some in _slices(which, len(game.a)):
             try:
-                answers.take(some, _play(replace(game.only(some), alpha=alpha), len(some)))
+                with np.errstate(all="ignore"):  # what is not finite does not pass the examination
+                    answers.take(some, _play(replace(game.only(some), alpha=alpha), len(some)))
             except ArithmeticError:  # in one of them, multipliers do not converge
                 continue
     return answers
@@ -118,14 +122,10 @@ def _without(game: Game, high: Array, blocking: Array, left: Array, answers: Ans
 
 def _enclosed(game: Game, high: Array, kappa: float) -> tuple[Array, Array]:
     """(the lowest equilibrium's total, verdict) where several are possible."""
-    budgets = np.maximum(50, WORK // np.broadcast_to(np.isfinite(game.b).sum(axis=0), high.shape))
-    searches = [
-        searching(SMALL * top, top, kappa, budget) for top, budget in zip(high.tolist(), budgets.tolist(), strict=True)
-    ]
-    zeros = follow_each(searches, Excess(game))
+    zeros = follow_each([searching(SMALL * top, top, kappa, SEARCH) for top in high.tolist()], Excess(game))
     return (
-        np.array([one.found[0] if one.found else np.nan for one in zeros]),
-        np.array([verdict(len(one.found), one.complete) for one in zeros], dtype=object),
+        np.array([one.found[0] if one.found and one.complete else np.nan for one in zeros]),
+        np.array([verdict(len(one.found), True) if one.complete else "" for one in zeros], dtype=object),
     )
 
 
@@ -217,7 +217,7 @@ def examine(game: Game, one: Profile) -> Array:
 
 def responses(game: Game, one: Profile) -> tuple[Profile, Array]:
     """Every aggregator's best response to the others, (aggregators, scenarios), and whether it is known to be that."""
-    first, given = game.start[:-1], one.total - one.y
+    first, given = game.start[:-1], one.y.sum(axis=0) - one.y
     alone = replace(game, price=replace(game.price, given=given))
     lowest = np.minimum.reduceat(_served(game), first)
     all_served, choosy = (np.where(kind[:, None], lowest, np.inf) for kind in _members(game))

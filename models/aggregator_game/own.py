@@ -137,7 +137,7 @@ def examine(case: setting.Setting, one: Profile) -> list[Check]:
     for j, number in enumerate(case.reduction[1]):
         own = slice(game.start[j], game.start[j + 1])
         alpha = float(game.alpha[j]) if game.start[j + 1] - game.start[j] > 1 else 0.0
-        given = one.total - float(one.y[j])
+        given = float(one.y.sum() - one.y[j])
         best = capped.response(game, case.cap, j, given) if np.isfinite(case.cap) else response(game, j, given)
         if best is None:
             continue

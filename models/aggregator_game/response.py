@@ -149,6 +149,7 @@ def respond(
         bought = sums[0] > 0  # an aggregator that lost all its users buys nothing
         value = np.log(sums[0] * q, out=np.zeros(theta.shape), where=bought)
         step = value * np.divide(sums[0], sums[1], out=np.zeros(theta.shape), where=bought)
+        step = np.where(sums[0] < np.inf, step, JUMP)  # some g is too small for a number: theta is far too low
         if (np.abs(step) <= close).all():
             return _point(sums, q, theta, step, smallest is None)
         low, high = np.where(value > 0, theta, low), np.where(value < 0, theta, high)

@@ -135,7 +135,7 @@ def _enclose(low: End, high: End, kappa: float, least: float, left: list[int], f
     todo = [(low, high)]
     while todo:
         (a, fa), (b, fb) = todo.pop()
-        if left[0] <= 0:
+        if left[0] <= 0 or math.isnan(fa + fb):
             raise Exhausted
         if fa * fb < 0:
             zero = yield from _crossing(a, b, fa > 0)
