@@ -64,6 +64,11 @@ class Held:
         return _Passed()
 
     @property
+    def reason(self) -> np.ndarray:
+        """Why there is no equilibrium: nothing of the kind is found here."""
+        return np.full(len(self.ok), "", dtype=object)
+
+    @property
     def multipliers(self) -> pd.Series:
         """As ``Solution.multipliers``, with one number per scenario."""
         if self.columns is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .case import Alternative
     from .data import Data
     from .errors import Fault
-    from .own import Own
+    from .own import Own, Together
     from .results import Solved
 
 
@@ -78,6 +78,7 @@ class Structure:
     respond: Callable[..., Own | None] | None = (
         None  # respond(data, **options): the market's own answer, see ``own``; None: it has none
     )
+    respond_together: Callable[..., Together] | None = None  # the same for data with one number per scenario
     check: Callable[..., list[Fault]] | None = None
     theorem: str = ""  # why the equilibrium is unique, where theory proves it and arrays do not; quoted as theory
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
@@ -44,6 +45,31 @@ class Own:
     variables: Callable[[pyo.ConcreteModel], Sequence[tuple[Any, float]]]
     outcome: Outcome
     too_large: str = ""
+
+
+@dataclass(frozen=True)
+class Together:
+    """What a market's method found in many scenarios at once; one entry each.
+
+    verdict: as of ``Own``, empty where the method has to be asked for that scenario alone. unique: of the decisions, in
+    words. reason: where the verdict is 'none', the proof. detail: what the market's ``values`` reads, as of ``Own``,
+    with one number per scenario. Every answer was verified as a single one is.
+    """
+
+    verdict: np.ndarray
+    unique: np.ndarray
+    reason: np.ndarray
+    detail: Any
+
+    @property
+    def own(self) -> Together:
+        """Itself, in the place of an ``OwnSolution``."""
+        return self
+
+    @property
+    def ok(self) -> np.ndarray:
+        """Which scenarios are answered."""
+        return np.asarray(self.verdict != "")
 
 
 @dataclass

@@ -7,7 +7,7 @@ the same scenarios give the same rows, byte by byte, whoever solves them and in 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from .rows_together import values_together
 from .run import solve_one
 from .scenarios import Scenarios
 from .tolerances import AGREE
+from .uniqueness import NOT_PROVED
 
 TOLD = ("verdict", "decisions", "route", "reason")
 """Columns that say what an answer is worth, before the inputs and the reported quantities."""
@@ -102,6 +103,8 @@ def rows_together(
         return {}, {}
     values, held, good = found
     columns, units = {}, {}
+    verdicts = np.broadcast_to(np.asarray(held.verdict, dtype=object), len(scenarios))
+    answered = verdicts != NONE
     told = (values[column].tolist() for column in ("quantity", "index", "value", "unit"))
     for quantity, index, value, unit in zip(*told, strict=True):
         column = column_name(quantity, index)
@@ -109,17 +112,20 @@ def rows_together(
             units[column] = unit
             numbers = value.values if isinstance(value, Scenarios) else np.full(len(scenarios), float(value))
             columns[column] = numbers.tolist()
-            good &= np.isfinite(numbers)
-    if not _confirmed(case, design, alternative, name, scenarios, columns, good):
-        return {}, {}
-    rows = {}
+            good &= np.isfinite(numbers) | ~answered
+    rows: dict[int, dict[str, Any]] = {}
+    numbers_of = list(zip(*columns.values(), strict=True))
+    reasons = held.reason
     for at in np.flatnonzero(good).tolist():
         k = scenarios[at]
-        record: dict[str, Any] = {"scenario": design.label(k), "alternative": name}
-        told_here = {"verdict": held.verdict, "decisions": held.unique[at], "route": "together", "reason": ""}
-        record |= told_here | inputs(case, design, k, alternative)
-        rows[k] = record | {column: numbers[at] for column, numbers in columns.items()}
-    return rows, units
+        record: dict[str, Any] = {"scenario": design.label(k), "alternative": name, "verdict": verdicts[at]}
+        record |= {"decisions": held.unique[at], "route": "together", "reason": ""}
+        if not answered[at]:
+            record |= {"decisions": "", "reason": reasons[at]}
+        rows[k] = record | inputs(case, design, k, alternative)
+        if answered[at]:
+            rows[k] |= zip(columns, numbers_of[at], strict=True)
+    return (rows, units) if _confirmed(case, design, alternative, name, rows, units) else ({}, {})
 
 
 def _confirmed(
@@ -127,22 +133,22 @@ def _confirmed(
     design: Design,
     alternative: Alternative,
     name: str,
-    scenarios: Sequence[int],
-    columns: dict[str, list[float]],
-    good: np.ndarray,
+    rows: Mapping[int, Mapping[str, Any]],
+    units: Mapping[str, str],
 ) -> bool:
-    """Whether the first scenario and one at random (seeded), solved alone, report the same numbers: a market whose code
-    does not go with many numbers at once, a cache that does not tell them apart, is found here."""
-    there = np.flatnonzero(good)
-    if not there.size:
+    """Whether the first scenario and one at random (seeded), solved alone, report the same: a market whose code does
+    not go with many numbers at once, a cache that does not tell them apart, is found here."""
+    if not rows:
         return False
-    for at in {int(there[0]), int(np.random.default_rng(0).choice(there))}:
-        row, units = solve_row(case, design, scenarios[at], replace(alternative, name=name))
-        told = [column for column in row if column in units]
-        if set(told) != set(columns):
+    for k in {next(iter(rows)), int(np.random.default_rng(0).choice(list(rows)))}:
+        row, of = solve_row(case, design, k, replace(alternative, name=name))
+        if row["verdict"] != rows[k]["verdict"] or rows[k]["decisions"] not in (row["decisions"], NOT_PROVED):
+            return False
+        told = [column for column in row if column in of]
+        if set(told) != {column for column in rows[k] if column in units}:
             return False
         for column in told:
-            if not abs(row[column] - columns[column][at]) <= AGREE * max(1.0, abs(row[column])):
+            if not abs(row[column] - rows[k][column]) <= AGREE * max(1.0, abs(row[column])):
                 return False
     return True
 
@@ -250,9 +256,13 @@ def as_table(design: Design, records: Sequence[dict[str, Any]]) -> pa.Table:
     """Records as columns: who, what it is worth, the inputs, the quantities in the order in which they came."""
     cells = [cell.name for cell in design.cells]
     first = ["scenario", "alternative", *TOLD]
-    names = list(dict.fromkeys([*first, *cells, *(name for record in records for name in record)]))
-    columns = {}
-    for name in names:
-        kind = pa.string() if name in first else pa.float64()
-        columns[name] = pa.array([record.get(name) for record in records], kind)
-    return pa.table(columns)
+    kinds = list(dict.fromkeys(map(tuple, records)))
+    names = list(dict.fromkeys([*first, *cells, *(name for kind in kinds for name in kind)]))
+    if len(kinds) == 1:
+        told = dict(zip(kinds[0], zip(*(record.values() for record in records), strict=True), strict=True))
+    else:
+        told = {name: tuple(record.get(name) for record in records) for name in names}
+    nothing = (None,) * len(records)
+    return pa.table(
+        {name: pa.array(told.get(name, nothing), pa.string() if name in first else pa.float64()) for name in names}
+    )

@@ -18,18 +18,19 @@ from .case import Alternative, Case
 from .data import Data, address
 from .design import Design
 from .held import Held, solve_held
+from .own import Together
 from .results import Solved
 from .scenarios import Scenarios, Tape, active
 
 
 def values_together(
     case: Case, design: Design, alternative: Alternative, scenarios: Sequence[int]
-) -> tuple[pd.DataFrame, Held, np.ndarray] | None:
+) -> tuple[pd.DataFrame, Held | Together, np.ndarray] | None:
     """(the market's values with one number per scenario, the equilibria behind them, which scenarios they are right
-    for), or None where the market's code needs plain numbers or
-    answers by itself. The scenarios leave options alone."""
+    for), or None where the market's code needs plain numbers, or its own method knows single cases only. The scenarios
+    leave options alone."""
     structure = case.market.structures[alternative.structure]
-    if structure.respond is not None:  # the market's own method may know of several equilibria
+    if structure.respond is not None and structure.respond_together is None:  # it may know of several equilibria
         return None
     tape = Tape.of(len(scenarios))
     with active(tape):
@@ -37,9 +38,14 @@ def values_together(
             data = varied(case.data, design, scenarios, tape)
             if case.market.check and case.market.check(data):
                 return None
-            model = structure.build(data, **alternative.options)
-            held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
-            values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
+            held: Held | Together
+            if structure.respond_together is not None:
+                model, held = None, structure.respond_together(data, **alternative.options)
+            else:
+                model = structure.build(data, **alternative.options)
+                held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
+                model = held.model
+            values = case.market.values(Solved(alternative, data, model, held))  # type: ignore[arg-type]
         except Exception:  # whatever does not work on many numbers works on one: the single route says what is wrong
             return None
     return values, held, ~tape.astray & held.ok

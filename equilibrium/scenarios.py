@@ -229,6 +229,23 @@ def _chosen(of_arrays: Any, of_numbers: Any, first: Any, second: Any) -> Any:
     return Scenarios(of_arrays(*(v.values if isinstance(v, Scenarios) else v for v in (first, second))), one.tape)
 
 
+def stacked(values: Any) -> np.ndarray:
+    """Numbers (n,) as an array; while code runs on many scenarios (n, scenarios), or (n, 1) where none differs."""
+    if current() is None:
+        return np.asarray(values, dtype=float)
+    rows = [one.values if isinstance(one, Scenarios) else np.array([float(one)]) for one in values]
+    count = max((len(row) for row in rows), default=1)
+    return np.array([np.broadcast_to(row, count) for row in rows]).reshape(len(rows), count)
+
+
+def unstacked(value: Any) -> Any:
+    """A number as a float; an array of one per scenario (scenarios,) as ``Scenarios``."""
+    tape = current()
+    if tape is None or not isinstance(value, np.ndarray):
+        return float(value)
+    return Scenarios(np.broadcast_to(value, len(tape.astray)), tape)
+
+
 def typical(value: Any) -> float:
     """A plain number as it is; of one per scenario, the first that is not astray."""
     return float(value.values[int(np.argmin(value.tape.astray))]) if isinstance(value, Scenarios) else float(value)

@@ -89,8 +89,11 @@ def _descend(
 
 
 def _better(mcp: MixedComplementarity, best: np.ndarray, error: float, z: np.ndarray) -> tuple[np.ndarray, float]:
-    candidate = polish(mcp, z)
-    found = mcp.error(candidate)
+    try:
+        candidate = polish(mcp, z)
+        found = mcp.error(candidate)
+    except ArithmeticError:  # some term has no value there
+        return best, error
     return (candidate, found) if found < error else (best, error)
 
 

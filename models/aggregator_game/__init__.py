@@ -247,7 +247,11 @@ market = Market(
     tables=(AGGREGATORS, USERS, DRAWS, GENERATION, LIMITS, HOURS, HOURLY_USERS),
     structures={
         "aggregators": Structure(
-            "aggregators share alpha-fairly and compete", model.aggregators, OPTIONS, respond=own.aggregators
+            "aggregators share alpha-fairly and compete",
+            model.aggregators,
+            OPTIONS,
+            respond=own.aggregators,
+            respond_together=own.aggregators_together,
         ),
         "hours": Structure(
             "aggregators share alpha-fairly what users gain over several hours",
@@ -256,7 +260,11 @@ market = Market(
             needs=("hours", "hourly_users"),
         ),
         "alone": Structure(
-            "every user buys for itself", model.alone, {"price_cap": OPTIONS["price_cap"]}, respond=own.alone
+            "every user buys for itself",
+            model.alone,
+            {"price_cap": OPTIONS["price_cap"]},
+            respond=own.alone,
+            respond_together=own.alone_together,
         ),
     },
     values=values.quantities,

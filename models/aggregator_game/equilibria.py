@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .game import Excess, Game, candidates
+from .game import Excess, Game, candidates, own
 from .response import allocate
 
 Array = np.ndarray
@@ -17,6 +18,11 @@ WORSE = 1e-11
 SAME = 1e-9
 """Profiles nearer than this, relative to the total, are the same in a cycle of best responses."""
 
+BLOCKED = (
+    "no price below the lowest b among the users of aggregators with alpha >= 1 balances demand; at any price above it "
+    "that user has no surplus, so no profile has finite payoffs"
+)
+
 ROUNDS = 60
 """Rounds of best responses in turn at most."""
 
@@ -25,8 +31,8 @@ ROUNDS = 60
 class Profile:
     """Purchases x [MWh] and surpluses s [EUR] of all users, totals y [MWh] of the aggregators, total and price."""
 
-    total: float
-    price: float
+    total: Any
+    price: Any
     y: Array
     x: Array
     s: Array
@@ -61,21 +67,17 @@ def solve(game: Game, every: bool = True) -> Found:
     for one in profiles:
         (kept if stands(game, one) else rejected).append(one)
     lost = tuple(one.total for one in rejected)
-    verdict = _verdict(len(kept), zeros.complete)
+    word = verdict(len(kept), zeros.complete)
     reason = _reason(game, zeros.complete, len(lost))
     if kept:
-        return Found(verdict, reason, tuple(kept), zeros.complete, lost)
+        return Found(word, reason, tuple(kept), zeros.complete, lost)
     if not lost and zeros.complete:
-        who = game.cap[1]
-        reason = (
-            "no price below the lowest b among the users of aggregators with alpha >= 1 balances demand; at any price "
-            "above it that user has no surplus, so no profile has finite payoffs"
-        )
-        return Found(verdict, reason, (), True, lost, (), who)
-    return Found(verdict, reason, (), zeros.complete, lost, cycle(game))
+        return Found(word, BLOCKED, (), True, lost, (), game.cap[1])
+    return Found(word, reason, (), zeros.complete, lost, cycle(game))
 
 
-def _verdict(count: int, complete: bool) -> str:
+def verdict(count: int, complete: bool) -> str:
+    """What is known where so many equilibria were found, and the list is proved to be complete or not."""
     if count > 1:
         return "several"
     if count == 1:
@@ -99,23 +101,28 @@ def _reason(game: Game, complete: bool, rejected: int) -> str:
     return text
 
 
-def profile(game: Game, total: float, excess: Excess | None = None) -> Profile:
+def profile(game: Game, total: Any, excess: Excess | None = None) -> Profile:
     """Everybody's purchases and surpluses at a total. excess: the game's, with multipliers of totals not far away."""
     excess = excess or Excess(game)
     excess(total)
     p, q, _ = game.price.at(total)
-    x, s, y = np.zeros(len(game.a)), np.zeros(len(game.a)), np.zeros(len(game.alpha))
-    sizes = np.diff(game.start)
+    return shared(game, excess, total, p, q)
+
+
+def shared(game: Game, excess: Excess, total: Any, p: Any, q: Any) -> Profile:
+    """What everybody gets at the multipliers that ``excess`` met the price with (as ``Excess.meet``)."""
+    sizes, parts = np.diff(game.start), []
     for group, point in zip(game.groups, excess.points, strict=True):
-        own_x, own_s = allocate(group, p, q, point.theta)
-        if len(group.where) == len(sizes):
-            x, s = own_x, own_s
-        else:
-            belongs = np.zeros(len(sizes), dtype=bool)
-            belongs[group.where] = True
-            users = np.repeat(belongs, sizes)
-            x[users], s[users] = own_x, own_s
-        y[group.where] = point.y
+        parts.append((group.where, point.y, *allocate(group, own(p, group), own(q, group), point.theta)))
+    if len(parts) == 1:
+        return Profile(total, p, *parts[0][1:])
+    scenarios = parts[0][2].shape[1:]
+    x, s, y = (np.zeros((count, *scenarios)) for count in (len(game.a), len(game.a), len(sizes)))
+    for where, bought, own_x, own_s in parts:
+        belongs = np.zeros(len(sizes), dtype=bool)
+        belongs[where] = True
+        users = np.repeat(belongs, sizes)
+        x[users], s[users], y[where] = own_x, own_s, bought
     return Profile(total, p, y, x, s)
 
 
@@ -131,15 +138,15 @@ def payoff(s: Array, alpha: float) -> float:
 def response(game: Game, j: int, given: float) -> Profile | None:
     """Aggregator ``j``'s best response to a demand ``given`` of the others; None where every purchase leaves somebody
     without surplus (alpha >= 1)."""
-    own = game.alone(j, given)
-    excess = Excess(own)
-    profiles = [profile(own, total, excess) for total in candidates(own, None, excess).found]
+    mine = game.alone(j, given)
+    excess = Excess(mine)
+    profiles = [profile(mine, total, excess) for total in candidates(mine, None, excess).found]
     alpha = float(game.alpha[j])
     if not profiles:
-        single_or_low = len(own.a) == 1 or alpha < 1
-        nothing = np.zeros(len(own.a))
-        return Profile(0.0, own.price.at(0.0)[0], np.zeros(1), nothing, nothing) if single_or_low else None
-    alpha = 0.0 if len(own.a) == 1 else alpha
+        single_or_low = len(mine.a) == 1 or alpha < 1
+        nothing = np.zeros(len(mine.a))
+        return Profile(0.0, mine.price.at(0.0)[0], np.zeros(1), nothing, nothing) if single_or_low else None
+    alpha = 0.0 if len(mine.a) == 1 else alpha
     return max(profiles, key=lambda one: payoff(one.s, alpha))
 
 

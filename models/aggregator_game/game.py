@@ -4,17 +4,20 @@ A total that satisfies it is an equilibrium if every aggregator's purchase is a 
 deviations considered. For single users, alpha = 0, alpha >= 1 and max-min the condition of optimality is sufficient
 (the problem is convex, in ln x for alpha >= 1). For 0 < alpha < 1 it is not: which users are left out is a choice, and
 each candidate is compared with every other stationary point of the aggregator's own problem.
+
+A game, its excess demand and its price may hold many scenarios at once (``many``), as in ``response``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from .response import CLOSE, Group, Point, respond
+from .response import CLOSE, Group, Point, of_some, respond
 from .search import Zeros, all_zeros, approach, polish
 
 Array = np.ndarray
@@ -47,34 +50,39 @@ WORK = 2_000_000
 
 @dataclass(frozen=True)
 class Price:
-    """p(Y) = intercept + slope (given + Y)^exponent, increasing and convex; ``given`` is what others buy [MWh]."""
+    """p(Y) = intercept + slope (given + Y)^exponent, increasing and convex; ``given`` is what others buy [MWh].
 
-    slope: float
-    exponent: float = 1.0
-    intercept: float = 0.0
-    given: float = 0.0
+    Numbers, or arrays of one per scenario.
+    """
 
-    def at(self, total: float) -> tuple[float, float, float]:
+    slope: Any
+    exponent: Any = 1.0
+    intercept: Any = 0.0
+    given: Any = 0.0
+
+    def at(self, total: Any) -> tuple[Any, Any, Any]:
         """Price and its first two derivatives."""
         y, k = self.given + total, self.exponent
-        if k == 1:
+        if isinstance(k, float) and k == 1:
             return self.intercept + self.slope * y, self.slope, 0.0
-        return (
-            self.intercept + self.slope * y**k,
-            self.slope * k * y ** (k - 1),
-            self.slope * k * (k - 1) * y ** (k - 2) if y > 0 else 0.0,
-        )
+        if isinstance(y, np.ndarray):
+            bend = np.where(y > 0, k * (k - 1) * np.where(y > 0, y, 1.0) ** (k - 2), 0.0)
+        else:
+            bend = k * (k - 1) * y ** (k - 2) if y > 0 else 0.0
+        return self.intercept + self.slope * y**k, self.slope * k * y ** (k - 1), self.slope * bend
 
-    def total(self, price: float) -> float:
+    def total(self, price: Any) -> Any:
         """The total at which the price is ``price``; zero where it is lower even if nothing is bought."""
-        return max((max(price - self.intercept, 0.0) / self.slope) ** (1 / self.exponent) - self.given, 0.0)
+        most = (np.maximum(price - self.intercept, 0.0) / self.slope) ** (1 / self.exponent)
+        return np.maximum(most - self.given, 0.0)
 
 
 @dataclass(frozen=True)
 class Game:
     """Users a, b of all aggregators, one aggregator after the other; ``start`` is each one's first user, and the end.
 
-    alpha: one per aggregator, inf for max-min. An aggregator of one user plays alike whatever its alpha.
+    alpha: one per aggregator, inf for max-min. An aggregator of one user plays alike whatever its alpha. In many
+    scenarios at once a user who is not served has a first value b of minus infinity.
     """
 
     a: Array
@@ -127,6 +135,11 @@ class Game:
         price = replace(self.price, slope=self.price.slope * scale**self.price.exponent)
         return Game(self.a[keep], self.b[keep], start, self.alpha, price)
 
+    def only(self, scenarios: Array) -> Game:
+        """The game in some of its scenarios."""
+        price = Price(*(of_some(getattr(self.price, one.name), scenarios) for one in fields(Price)))
+        return Game(of_some(self.a, scenarios), of_some(self.b, scenarios), self.start, self.alpha, price)
+
     def alone(self, j: int, given: float) -> Game:
         """The game of aggregator ``j`` by itself while the others buy ``given`` MWh."""
         inside = slice(self.start[j], self.start[j + 1])
@@ -150,48 +163,86 @@ def slope_bound(alpha: float) -> float | None:
 
 def _grouped(game: Game) -> Iterator[Group]:
     sizes = np.diff(game.start)
+    alpha = game.alpha.reshape(-1, *(1 for _ in game.a.shape[1:]))
     if (sizes == 1).all():
-        yield Group("alone", game.a, game.b, game.start, game.alpha, np.arange(len(sizes)))
+        yield Group("alone", game.a, game.b, game.start, alpha, np.arange(len(sizes)))
         return
     rules = np.full(len(sizes), "fair", dtype=object)
-    for alpha, rule in ((0.0, "welfare"), (0.5, "half"), (1.0, "proportional"), (np.inf, "equal")):
-        rules[game.alpha == alpha] = rule
+    for fairness, rule in ((0.0, "welfare"), (0.5, "half"), (1.0, "proportional"), (np.inf, "equal")):
+        rules[game.alpha == fairness] = rule
     rules[sizes == 1] = "alone"
     for rule in dict.fromkeys(rules.tolist()):
         where = np.flatnonzero(rules == rule)
         if len(where) == len(sizes):
-            yield Group(rule, game.a, game.b, game.start, game.alpha, where)
+            yield Group(rule, game.a, game.b, game.start, alpha, where)
         else:
             users = np.repeat(rules == rule, sizes)
             start = np.concatenate([[0], np.cumsum(sizes[where])])
-            yield Group(rule, game.a[users], game.b[users], start, game.alpha[where], where)
+            yield Group(rule, game.a[users], game.b[users], start, alpha[where], where)
 
 
 class Excess:
     """The excess demand f(Y) = sum_j r_j(Y) - Y with its slope; each total's multipliers lead to those of the next."""
 
     def __init__(self, game: Game, theta: list[Array] | None = None) -> None:
-        self.game, self.theta, self.at, self.close = game, theta, 0.0, CLOSE
+        self.game, self.theta, self.close = game, theta, CLOSE
+        self.before: tuple[Any, Any] = (0.0, 0.0)
         self.points: list[Point] = []
-        self.memories = [np.zeros(len(group.a) if group.rule == "fair" else 0) for group in game.groups]
+        self.memories: list[Array] = []
 
-    def __call__(self, total: float) -> tuple[float, float]:
+    def __call__(self, total: Any) -> tuple[Any, Any]:
         """f and f' at a total; ``points`` then holds what the groups do there."""
         p, q, curvature = self.game.price.at(total)
-        theta = self._ahead(p, q) if self.points else (self.theta or [None] * len(self.game.groups))
-        self.points = [
-            respond(group, p, q, first, memory, self.close)
-            for group, first, memory in zip(self.game.groups, theta, self.memories, strict=True)
-        ]
-        self.at = total
-        value = sum(float(point.y.sum()) for point in self.points) - total
-        slope = sum(q * float(point.dp.sum()) + curvature * float(point.dq.sum()) for point in self.points) - 1.0
+        self.meet(p, q)
+        value = sum(point.y.sum(axis=0) for point in self.points) - total
+        slope = sum(q * point.dp.sum(axis=0) + curvature * point.dq.sum(axis=0) for point in self.points) - 1.0
         return value, slope
 
-    def _ahead(self, p: float, q: float) -> list[Array]:
+    def meet(self, p: Any, q: Any) -> None:
+        """What the groups do at a price with a slope: numbers, one per scenario, or one per aggregator and scenario."""
+        nothing: list[Any] = [None] * len(self.game.groups)
+        points = self._met(p, q, self._ahead(p, q)) if self.points else []
+        if not points or not all(np.isfinite(point.theta).all() for point in points):  # multipliers led too far away
+            self.memories = [np.zeros(_of_fair(group, p)) for group in self.game.groups]
+            points = self._met(p, q, nothing if self.points else self.theta or nothing)
+        self.points, self.before = points, (p, q)
+
+    def _met(self, p: Any, q: Any, theta: Sequence[Any]) -> list[Point]:
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # far from the multipliers, g may be zero
+            return [
+                respond(group, own(p, group), own(q, group), first, memory, self.close)
+                for group, first, memory in zip(self.game.groups, theta, self.memories, strict=True)
+            ]
+
+    def _ahead(self, p: Any, q: Any) -> list[Array]:
         """The multipliers expected at another price and slope, to first order."""
-        before, slope, _ = self.game.price.at(self.at)
-        return [x.theta + np.clip(x.theta_dp * (p - before) + x.theta_dq * (q - slope), -FAR, FAR) for x in self.points]
+        dp, dq = p - self.before[0], q - self.before[1]
+        return [
+            x.theta + np.clip(x.theta_dp * own(dp, group) + x.theta_dq * own(dq, group), -FAR, FAR)
+            for x, group in zip(self.points, self.game.groups, strict=True)
+        ]
+
+    def only(self, scenarios: Array) -> Excess:
+        """In some of its scenarios."""
+        found = Excess(self.game.only(scenarios))
+        found.before = (of_some(self.before[0], scenarios), of_some(self.before[1], scenarios))
+        found.points = [Point(*(of_some(values, scenarios) for values in _fields(point))) for point in self.points]
+        found.memories = [of_some(memory, scenarios) for memory in self.memories]
+        return found
+
+
+def own(price: Any, group: Group) -> Any:
+    """A price as a group's aggregators meet it: common to all, or one of each aggregator of the game."""
+    return price[group.where] if isinstance(price, np.ndarray) and price.ndim == 2 else price
+
+
+def _of_fair(group: Group, p: Any) -> tuple[int, ...]:
+    """The shape of what ``users.fair`` remembers; nothing for other rules."""
+    return (len(group.a), *np.shape(p)[-1:]) if group.rule == "fair" else (0,)
+
+
+def _fields(point: Point) -> tuple[Any, ...]:
+    return tuple(getattr(point, one.name) for one in fields(point))
 
 
 def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
@@ -251,18 +302,25 @@ def _below(game: Game, top: float) -> float:
 
 
 def most(game: Game, total: float) -> tuple[float, float]:
-    """An upper bound of sum_j r_j(Y) - Y, falling in Y, and its slope.
+    """An upper bound of sum_j r_j(Y) - Y, falling in Y, and its slope."""
+    p, q, curvature = game.price.at(total)
+    bought, per_p, per_q = bounds(game, p, q)
+    return float(bought.sum()) - total, float(per_p.sum()) * q + float(per_q.sum()) * curvature - 1.0
+
+
+def bounds(game: Game, p: Any, q: Any) -> tuple[Array, Array, Array]:
+    """The most each aggregator may buy at a price and slope, and its derivatives with respect to these.
 
     Whatever its alpha, and whoever takes part, an aggregator's purchase is the sum of beta_i (1 - g_i) / (2 a_i) with
     sum (1/g_i - 1) / (2 a_i) = 1/q over the users with beta_i > 0. The largest such sum has g_i = min(1, nu /
     sqrt(beta_i)); it falls as the price or its slope rises.
     """
-    p, q, curvature = game.price.at(total)
-    weight, root = 0.5 / game.a, np.sqrt(np.maximum(game.b - p, 0.0))
     sizes, first = np.diff(game.start), game.start[:-1]
-    level = np.zeros(len(sizes))
+    faced = np.repeat(p, sizes, axis=0) if isinstance(p, np.ndarray) and p.ndim == 2 else p
+    weight, root = 0.5 / game.a, np.sqrt(np.maximum(game.b - faced, 0.0))
+    level = np.zeros((len(sizes), *root.shape[1:]))
     for _ in range(BOUNDS):
-        inside = np.where(root > np.repeat(level, sizes), weight, 0.0)
+        inside = np.where(root > np.repeat(level, sizes, axis=0), weight, 0.0)
         sums, roots = np.add.reduceat(inside, first), np.add.reduceat(inside * root, first)
         new = roots / (sums + 1 / q)
         settled = (new - level <= 1e-12 * new).all()
@@ -270,9 +328,8 @@ def most(game: Game, total: float) -> tuple[float, float]:
         if settled:
             break
     bought = np.add.reduceat(inside * root * root, first) - level * roots
-    per_p = -np.where(level > 0, sums - level * np.add.reduceat(inside / np.where(root > 0, root, 1.0), first), 0.0)
-    slope = float(per_p.sum()) * q - float((level * level).sum()) * curvature / (q * q)
-    return float(bought.sum()) - total, slope - 1.0
+    per_p = np.where(level > 0, level * np.add.reduceat(inside / np.where(root > 0, root, 1.0), first) - sums, 0.0)
+    return bought, per_p, -level * level / (q * q)
 
 
 def candidates(game: Game, allowed: int | None = None, excess: Excess | None = None) -> Zeros:

@@ -18,6 +18,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium.errors import Refused
+from equilibrium.scenarios import typical
 
 SHARE = 0.3  # of what a user would buy alone at a rough price: where solvers begin
 
@@ -51,14 +52,14 @@ def _start(data: Any) -> dict[Any, float]:
     """A share of what users would buy alone at a price found by bisection, hour by hour."""
     found: dict[Any, float] = {}
     for hour, rows in data.tables["hourly_users"].groupby(level="hour", sort=False):
-        intercept, slope = data.tables["hours"].loc[hour, ["price_intercept", "price_slope"]]
-        low, high = intercept, max(float(rows["first_value"].max()), intercept)
-        wish = rows["first_value"] * 0.0
+        intercept, slope = (typical(data.tables["hours"].at[hour, name]) for name in ("price_intercept", "price_slope"))
+        a, b = (np.array([typical(value) for value in rows[name]]) for name in ("curvature", "first_value"))
+        low, high, wish = intercept, max(float(b.max()), intercept), 0.0 * b
         for _ in range(40):
             price = 0.5 * (low + high)
-            wish = np.maximum(rows["first_value"] - price, 0.01) / (2 * rows["curvature"] + slope)
+            wish = np.maximum(b - price, 0.01) / (2 * a + slope)
             low, high = (price, high) if intercept + slope * wish.sum() > price else (low, price)
-        found |= (SHARE * wish).to_dict()
+        found |= dict(zip(rows.index, SHARE * wish, strict=True))
     return found
 
 
@@ -73,7 +74,7 @@ def _payoff(model: Any, block: Any, alpha: float) -> None:
     elif alpha < 1:
         raise Refused("several hours are stated for alpha = 0 and alpha >= 1: between, who takes part is a choice")
     elif alpha == np.inf:
-        block.smallest = pyo.Var(initialize=min(pyo.value(block.surplus[k]) for k in users))
+        block.smallest = pyo.Var(initialize=min(typical(pyo.value(block.surplus[k])) for k in users))
         block.equal = pyo.Constraint(users, rule=lambda b, *key: b.smallest <= b.surplus[key])
         fairness = block.smallest
     elif alpha == 1:

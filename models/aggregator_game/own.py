@@ -11,12 +11,13 @@ import pandas as pd
 
 from equilibrium.certificate import LOCAL, Check
 from equilibrium.errors import Refused
-from equilibrium.own import Own
+from equilibrium.own import Own, Together
+from equilibrium.scenarios import NotVectorised, current
 from equilibrium.solvers.outcome import Outcome, Termination
 from equilibrium.uniqueness import Uniqueness
 
-from . import capped, setting
-from .equilibria import Found, Profile, payoff, response, solve
+from . import capped, many, setting
+from .equilibria import BLOCKED, Found, Profile, payoff, response, solve
 from .game import crowded
 
 LARGE = 60
@@ -44,6 +45,37 @@ def alone(data: Any, price_cap: float = np.inf) -> Own | None:
     return _answer(setting.read(data, price_cap=price_cap, alone=True))
 
 
+def aggregators_together(data: Any, alpha: str = "", membership: str = "", price_cap: float = np.inf) -> Together:
+    """As ``aggregators``, for data with one number per scenario."""
+    return _together(setting.read(data, alpha, membership, price_cap))
+
+
+def alone_together(data: Any, price_cap: float = np.inf) -> Together:
+    """As ``alone``, for data with one number per scenario."""
+    return _together(setting.read(data, price_cap=price_cap, alone=True))
+
+
+def _together(case: setting.Setting) -> Together:
+    tape = current()
+    assert tape is not None
+    if np.isfinite(case.cap) or case.most is not None or len(case.a) > SEARCHED:
+        raise NotVectorised("a price cap, limits on purchases and very many users are treated one by one")
+    found = many.play(case.game, len(tape.astray))
+    words = {"": "", **WORDS}
+    return Together(
+        np.array([words[one] for one in found.verdict], dtype=object),
+        np.array([_word(one) for one in found.verdict], dtype=object),
+        np.array(
+            [
+                blocked(case, user, float(case.b[user, min(k, case.b.shape[1] - 1)])) if user >= 0 else ""
+                for k, user in enumerate(found.blocked_by.tolist())
+            ],
+            dtype=object,
+        ),
+        (case, found.x),
+    )
+
+
 def _answer(case: setting.Setting) -> Own | None:
     capped_price = bool(np.isfinite(case.cap))
     if capped_price and case.most is not None:
@@ -64,18 +96,18 @@ def _answer(case: setting.Setting) -> Own | None:
     return Own(
         verdict,
         (CROWDED if verdict == LOCAL else scope(case, found)) if passed else "a response was not confirmed",
-        Uniqueness(*[_word(found)] * 2, found.reason),
+        Uniqueness(*[_word(found.verdict)] * 2, found.reason),
         checks,
         _listed(case, found),
-        (case, found),
+        (case, case.everybody(found.equilibria[0].x) if found.equilibria else np.full(len(case.a), np.nan)),
         lambda model: _variables(model, case, found),
         outcome,
         "the price is capped" if capped_price else (f"{len(case.a)} users" if len(case.a) > LARGE else ""),
     )
 
 
-def _word(found: Found) -> str:
-    return {"unique": "unique", "several": "not unique"}.get(found.verdict, "not proved")
+def _word(verdict: str) -> str:
+    return {"unique": "unique", "several": "not unique"}.get(verdict, "not proved")
 
 
 def scope(case: setting.Setting, found: Found) -> str:
@@ -84,15 +116,19 @@ def scope(case: setting.Setting, found: Found) -> str:
         more = "" if found.complete else "; there may be others"
         return GLOBAL + (more if found.verdict in ("several", "one") else "")
     if found.blocked_by >= 0:
-        group, user = case.users[case.served][found.blocked_by]
-        kind = "a positive smallest surplus" if np.isinf(case.alpha[case.names.index(group)]) else "finite payoffs"
-        b = case.game.b[found.blocked_by]
-        return f"no equilibrium with {kind}: user {user} of aggregator {group} has first value {b:g}; {found.reason}"
+        return blocked(case, int(np.flatnonzero(case.served)[found.blocked_by]), float(case.game.b[found.blocked_by]))
     text = f"no equilibrium in pure strategies: {found.reason}"
     if found.cycle:
         steps = " -> ".join("(" + ", ".join(f"{v:.6g}" for v in y) + ")" for y in (*found.cycle, found.cycle[0]))
         text += f"; best responses in turn go round: {steps}"
     return text
+
+
+def blocked(case: setting.Setting, number: int, b: float) -> str:
+    """Why there is no equilibrium: a user, by its number, whose first value b is too low."""
+    group, user = case.users[number]
+    kind = "a positive smallest surplus" if np.isinf(case.alpha[case.owner[number]]) else "finite payoffs"
+    return f"no equilibrium with {kind}: user {user} of aggregator {group} has first value {b:g}; {BLOCKED}"
 
 
 def examine(case: setting.Setting, one: Profile) -> list[Check]:
@@ -101,7 +137,7 @@ def examine(case: setting.Setting, one: Profile) -> list[Check]:
     for j, number in enumerate(case.reduction[1]):
         own = slice(game.start[j], game.start[j + 1])
         alpha = float(game.alpha[j]) if game.start[j + 1] - game.start[j] > 1 else 0.0
-        given = one.total - float(one.y[j])
+        given = float(one.y.sum() - one.y[j])
         best = capped.response(game, case.cap, j, given) if np.isfinite(case.cap) else response(game, j, given)
         if best is None:
             continue

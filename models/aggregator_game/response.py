@@ -8,6 +8,9 @@ and max-min, one equation in its multiplier exp(theta):
 It is solved here for all aggregators at once. Their purchases r_j(Y) = sum_i x_i and the derivatives of r_j with
 respect to p and q follow from sums over the same users. Users are passed in pieces small enough for the processor's
 cache.
+
+Everything here works on many scenarios at once as well: users' numbers then are (users, scenarios), or (users, 1) where
+they are the same in all, those of aggregators (aggregators, scenarios), prices (scenarios,) or one per aggregator.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -52,12 +56,18 @@ class Point:
     theta_dq: Array | float = 0.0
 
 
+def of_some(values: Any, scenarios: Array) -> Any:
+    """Numbers of some scenarios; what is the same in all stays."""
+    return values[..., scenarios] if isinstance(values, np.ndarray) and values.shape[-1] > 1 else values
+
+
 @dataclass(frozen=True)
 class Group:
     """Aggregators with the same kind of allocation.
 
     rule: alone, welfare, proportional, half, fair or equal. a, b: of all users, one aggregator after the other. start:
-    first user of each, and the end. alpha: one per aggregator. where: their numbers in the game.
+    first user of each, and the end. alpha: one per aggregator, (aggregators, 1) for many scenarios. where: their
+    numbers in the game.
     """
 
     rule: str
@@ -84,12 +94,16 @@ class Piece:
 
     def sum(self, values: Array) -> Array:
         """Sums over the users of each aggregator."""
-        return values.sum(keepdims=True) if len(self.begins) == 1 else np.add.reduceat(values, self.begins)
+        return values.sum(axis=0, keepdims=True) if len(self.begins) == 1 else np.add.reduceat(values, self.begins)
 
     def spread(self, one_each: Array) -> Array:
         """A number of each aggregator, for each of its users here."""
         found = one_each[self.of]
-        return found if len(self.begins) == 1 else np.repeat(found, self.sizes)
+        return found if len(self.begins) == 1 else np.repeat(found, self.sizes, axis=0)
+
+    def faced(self, price: Any) -> Any:
+        """A price (or its slope), common to all or one of each aggregator and scenario, as the users here face it."""
+        return self.spread(price) if isinstance(price, np.ndarray) and price.ndim == 2 else price
 
 
 def _pieces(start: Array) -> Iterator[Piece]:
@@ -111,8 +125,8 @@ def each(pieces: Sequence[Piece], work: Callable[[Piece], Array]) -> list[Array]
 
 def respond(
     group: Group,
-    p: float,
-    q: float,
+    p: Any,
+    q: Any,
     theta: Array | None = None,
     memory: Array | None = None,
     close: float = CLOSE,
@@ -129,12 +143,13 @@ def respond(
         return _welfare(group, p, q, theta)
     smallest = _smallest(group, p) if group.rule == "equal" else None
     theta = _start(group, p, q) if theta is None else theta
-    low, high = np.full(len(theta), -700.0), np.full(len(theta), np.inf if smallest is None else 0.0)
+    low, high = np.full(theta.shape, -700.0), np.full(theta.shape, np.inf if smallest is None else 0.0)
     for _ in range(PASSES):
         sums = _sums(group, p, theta, smallest, memory)
         bought = sums[0] > 0  # an aggregator that lost all its users buys nothing
-        value = np.log(sums[0] * q, out=np.zeros(len(theta)), where=bought)
-        step = value * np.divide(sums[0], sums[1], out=np.zeros(len(theta)), where=bought)
+        value = np.log(sums[0] * q, out=np.zeros(theta.shape), where=bought)
+        step = value * np.divide(sums[0], sums[1], out=np.zeros(theta.shape), where=bought)
+        step = np.where(sums[0] < np.inf, step, JUMP)  # some g is too small for a number: theta is far too low
         if (np.abs(step) <= close).all():
             return _point(sums, q, theta, step, smallest is None)
         low, high = np.where(value > 0, theta, low), np.where(value < 0, theta, high)
@@ -144,7 +159,7 @@ def respond(
     raise ArithmeticError("the multipliers of the aggregators did not converge")
 
 
-def _point(sums: Array, q: float, theta: Array, step: Array, fair: bool) -> Point:
+def _point(sums: Array, q: Any, theta: Array, step: Array, fair: bool) -> Point:
     """Purchases and slopes from the sums of a pass, corrected for the last step of theta."""
     _, _, x, lost, over_beta, moved, kept, weight, share = sums
     weight = np.where(weight > 0, weight, 1.0)
@@ -153,7 +168,7 @@ def _point(sums: Array, q: float, theta: Array, step: Array, fair: bool) -> Poin
     return Point(y, dp, dq, theta + step, per_p, per_q) if fair else Point(y, dp, dq, theta + step)
 
 
-def _sums(group: Group, p: float, theta: Array, smallest: Array | None, memory: Array | None) -> Array:
+def _sums(group: Group, p: Any, theta: Array, smallest: Array | None, memory: Array | None) -> Array:
     """Nine sums over the users of each aggregator, as rows (h_i = ln g_i; all with 1/(2a) inside):
 
     (1/g - 1); its fall with theta; x; its fall with theta; x/beta; what the price does to the first sum and to x
@@ -161,7 +176,7 @@ def _sums(group: Group, p: float, theta: Array, smallest: Array | None, memory: 
     """
 
     def work(piece: Piece) -> Array:
-        a, beta = group.a[piece.inside], group.b[piece.inside] - p
+        a, beta = group.a[piece.inside], group.b[piece.inside] - piece.faced(p)
         weight = 0.5 / a
         if not beta.min() > 0:
             weight = np.where(beta > 0, weight, 0.0)
@@ -178,23 +193,25 @@ def _sums(group: Group, p: float, theta: Array, smallest: Array | None, memory: 
             falls += [over_g * f / beta, times_g * f, over_g * f, beta * times_g * f]
         return np.array([piece.sum(values) for values in falls])
 
-    total = np.zeros((9, len(group.alpha)))
+    total = np.zeros((9, *theta.shape))
     for piece, found in zip(group.pieces, each(group.pieces, work), strict=True):
         total[:, piece.of] += found
     return total
 
 
-def allocate(group: Group, p: float, q: float, theta: Array) -> tuple[Array, Array]:
+def allocate(group: Group, p: Any, q: Any, theta: Array) -> tuple[Array, Array]:
     """Purchases x [MWh] and surpluses s [EUR] of the group's users at the multipliers ``theta`` of this price."""
     smallest = _smallest(group, p) if group.rule == "equal" else None
-    x, s = np.empty(len(group.a)), np.empty(len(group.a))
+    shape = (len(group.a), *_shape(group, p)[1:])
+    x, s = np.empty(shape), np.empty(shape)
 
     def work(piece: Piece) -> Array:
-        a, beta = group.a[piece.inside], group.b[piece.inside] - p
+        a, beta = group.a[piece.inside], group.b[piece.inside] - piece.faced(p)
         there = beta > 0
         beta = np.where(there, beta, 1.0)
         if group.rule == "alone":
-            g, rest = q / (2 * a + q), 4 * a * (a + q) / (2 * a + q) ** 2
+            slope = piece.faced(q)
+            g, rest = slope / (2 * a + slope), 4 * a * (a + slope) / (2 * a + slope) ** 2
         elif group.rule == "welfare":
             g = np.minimum(piece.spread(theta) / beta, 1.0)
             rest = (1 - g) * (1 + g)
@@ -229,28 +246,33 @@ def _normal(
     )
 
 
-def _alone(group: Group, p: float, q: float) -> Point:
+def _alone(group: Group, p: Any, q: Any) -> Point:
     """Single users: x = (b - p) / (2a + q), whatever their alpha."""
     scale = 1 / (2 * group.a + q)
     y = np.maximum(group.b - p, 0) * scale
-    return Point(y, np.where(y > 0, -scale, 0.0), -y * scale, np.zeros(len(y)))
+    return Point(y, np.where(y > 0, -scale, 0.0), -y * scale, np.zeros(y.shape))
 
 
-def _welfare(group: Group, p: float, q: float, theta: Array | None) -> Point:
+def _shape(group: Group, p: Any) -> tuple[int, ...]:
+    """Of numbers one per aggregator (and scenario)."""
+    return np.broadcast_shapes(group.alpha.shape, np.shape(p))
+
+
+def _welfare(group: Group, p: Any, q: Any, theta: Array | None) -> Point:
     """alpha = 0: lambda = q (B - p A) / (1 + q A) over the users with b - p > lambda; Newton's steps find that set.
 
     theta is lambda itself. The left side of sum max(0, beta - lambda) / (2a) = lambda / q is convex, so steps from
     below rise to the solution, and end after finitely many.
     """
-    level = np.zeros(len(group.alpha)) if theta is None else theta
+    level = np.zeros(_shape(group, p)) if theta is None else theta
     for _ in range(PASSES):
 
         def work(piece: Piece, level: Array = level) -> Array:
-            beta = group.b[piece.inside] - p
+            beta = group.b[piece.inside] - piece.faced(p)
             weight = np.where(beta > piece.spread(level), 0.5 / group.a[piece.inside], 0.0)
             return np.array([piece.sum(weight), piece.sum(weight * beta)])
 
-        total = np.zeros((2, len(level)))
+        total = np.zeros((2, *level.shape))
         for piece, found in zip(group.pieces, each(group.pieces, work), strict=True):
             total[:, piece.of] += found
         scale = 1 / (1 + q * total[0])
@@ -261,31 +283,31 @@ def _welfare(group: Group, p: float, q: float, theta: Array | None) -> Point:
     raise ArithmeticError("the multipliers of the aggregators did not converge")
 
 
-def _smallest(group: Group, p: float) -> Array:
+def _smallest(group: Group, p: Any) -> Array:
     """The smallest beta^2 / (4a) among each aggregator's users: what it could give the one that is hardest to serve."""
 
     def work(piece: Piece) -> Array:
-        beta = group.b[piece.inside] - p
+        beta = group.b[piece.inside] - piece.faced(p)
         values = beta * beta / (4 * group.a[piece.inside])
         return np.minimum.reduceat(values, piece.begins)
 
-    found = np.full(len(group.alpha), np.inf)
+    found = np.full(_shape(group, p), np.inf)
     for piece, values in zip(group.pieces, each(group.pieces, work), strict=True):
         found[piece.of] = np.minimum(found[piece.of], values)
     return found
 
 
-def _start(group: Group, p: float, q: float) -> Array:
+def _start(group: Group, p: Any, q: Any) -> Array:
     """Multipliers at which the users' g would average what the condition asks for: A q / (1 + A q), A = sum 1/(2a)."""
 
     def work(piece: Piece) -> Array:
-        weight, beta = 0.5 / group.a[piece.inside], group.b[piece.inside] - p
+        weight, beta = 0.5 / group.a[piece.inside], group.b[piece.inside] - piece.faced(p)
         weight = np.where(beta > 0, weight, 0.0)
         alpha = piece.spread(group.alpha) if group.rule != "equal" else 0.0
         shift = alpha * np.log(4 * group.a[piece.inside]) - (2 * alpha - 1) * np.log(np.where(beta > 0, beta, 1.0))
         return np.array([piece.sum(weight), piece.sum(weight * shift)])
 
-    total = np.zeros((2, len(group.alpha)))
+    total = np.zeros((2, *_shape(group, p)))
     for piece, found in zip(group.pieces, each(group.pieces, work), strict=True):
         total[:, piece.of] += found
     total[0] = np.where(total[0] > 0, total[0], 1.0)

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from equilibrium.scenarios import Scenarios, current, stacked
+
+from . import many
 from .equilibria import Profile
 from .game import Game, Price
 from .membership import kept, reduced
@@ -25,6 +28,8 @@ class Setting:
     one per aggregator. served: whether the membership rule keeps the user. cap: of the price [EUR/MWh]. generation:
     cost g of each user's own generation, g e^2 [EUR/MWh^2], zero without any; None if nobody has any. most: the most
     each user may buy [MWh]; None without limits.
+
+    While code runs on many scenarios at once (``equilibrium.scenarios``), users' numbers are as in ``many``.
     """
 
     users: pd.MultiIndex
@@ -39,20 +44,22 @@ class Setting:
     generation: Array | None = None
     most: Array | None = None
 
-    def level(self, total: float) -> float:
+    def level(self, total: Any) -> Any:
         """The price at a total [EUR/MWh]."""
-        return min(self.price.at(total)[0], self.cap)
+        return np.minimum(self.price.at(total)[0], self.cap)
 
     def generated(self, x: Array) -> Array:
         """What users generate themselves when they buy x [MWh]: marginal cost 2 g e = what another MWh is worth."""
         if self.generation is None:
-            return np.zeros(len(x))
+            return np.zeros(x.shape)
         own = self.generation > 0
         return np.where(own, (self.b - 2 * self.a * x) / (2 * np.where(own, self.generation, 1.0)), 0.0)
 
     @cached_property
     def served(self) -> Array:
         """Users that the membership rules keep, fixed before the game."""
+        if current() is not None:
+            return many.kept(self.a, self.b, self.owner, self.alpha, self.rules, self.price)
         return kept(self.a, self.b, self.owner, self.alpha, list(self.rules), self.price, self.cap)
 
     @cached_property
@@ -63,7 +70,15 @@ class Setting:
     @property
     def game(self) -> Game:
         """The game of the users served."""
+        if current() is not None:
+            b = self.b if self.served.all() else np.where(self.served, self.b, -np.inf)
+            return Game(self.a, b, self.start, self.alpha, self.price)
         return self.reduction[0]
+
+    @property
+    def start(self) -> Array:
+        """First user of each aggregator, and the end."""
+        return np.searchsorted(self.owner, np.arange(len(self.names) + 1))
 
     def everybody(self, values: Array) -> Array:
         """A number of each user served, for all users: zero for the others."""
@@ -103,7 +118,8 @@ def read(data: Any, alpha: str = "", membership: str = "", price_cap: float = np
 
 def price(data: Any) -> Price:
     """The price of a case."""
-    return Price(*(float(data.parameters[f"price_{name}"]) for name in ("slope", "exponent", "intercept")))
+    found = (data.parameters[f"price_{name}"] for name in ("slope", "exponent", "intercept"))
+    return Price(*(one.values if isinstance(one, Scenarios) else float(one) for one in found))
 
 
 def draw(p: Any, seed: int) -> tuple[Array, Array]:
@@ -117,7 +133,8 @@ def _given(data: Any, table: str, column: str, keys: pd.MultiIndex, otherwise: f
     """A number of each user from an optional table; None if there is no such table."""
     if table not in data.tables:
         return None
-    return data.tables[table][column].reindex(keys).fillna(otherwise).to_numpy()
+    found = data.tables[table][column].reindex(keys)
+    return stacked(np.where(found.isna(), otherwise, found))
 
 
 def _net(a: Array, b: Array, g: Array) -> tuple[Array, Array]:
@@ -135,12 +152,32 @@ def population(data: Any) -> tuple[pd.MultiIndex, Array, Array]:
     """Keys (aggregator, user), curvatures and first values of the users of the table, then of those drawn."""
     users, draws = data.tables.get("users"), data.tables.get("draws")
     if draws is None:
-        return users.index, users["curvature"].to_numpy(), users["first_value"].to_numpy()
+        return users.index, stacked(users["curvature"].to_numpy()), stacked(users["first_value"].to_numpy())
     bare = [name for name in data.tables["aggregators"].index if users is None or name not in users.index.levels[0]]
-    a, b = draw(draws.iloc[0], int(draws["seed"].iloc[0]))
+    a, b = _drawn(draws.iloc[0])
     owners = np.repeat(bare, [len(part) for part in np.array_split(np.arange(len(a)), len(bare))])
     keys = pd.MultiIndex.from_arrays([owners, np.arange(1, len(a) + 1).astype(str)], names=["aggregator", "user"])
     if users is None:
         return keys, a, b
     both = users.index.append(keys).remove_unused_levels()
-    return both, np.concatenate([users["curvature"], a]), np.concatenate([users["first_value"], b])
+    own_a, own_b = stacked(users["curvature"].to_numpy()), stacked(users["first_value"].to_numpy())
+    return both, _after(own_a, a), _after(own_b, b)
+
+
+def _drawn(row: pd.Series) -> tuple[Array, Array]:
+    """The users of table draws, in every scenario."""
+    varied = {name: value.values for name, value in row.items() if isinstance(value, Scenarios)}
+    count = len(next(iter(varied.values()), (0,)))
+    drawn = [draw(p, int(p["seed"])) for k in range(count) for p in [row.to_dict() | _at(varied, k)]]
+    a, b = (np.stack(side, axis=-1) for side in zip(*drawn, strict=True))
+    return (a, b) if current() is not None else (a[:, 0], b[:, 0])
+
+
+def _at(varied: dict[Any, Array], k: int) -> dict[Any, float]:
+    return {name: values[k] for name, values in varied.items()}
+
+
+def _after(first: Array, then: Array) -> Array:
+    """Numbers of some users, then of others."""
+    scenarios = np.broadcast_shapes(first.shape[1:], then.shape[1:])
+    return np.concatenate([np.broadcast_to(one, (len(one), *scenarios)) for one in (first, then)])

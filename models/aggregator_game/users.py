@@ -53,7 +53,7 @@ def fair(theta: Array, beta: Array, a: Array, alpha: Array, memory: Array | None
     that found; zeros where nothing is known.
     """
     target = theta + (2 * alpha - 1) * np.log(beta) - alpha * np.log(4 * a)
-    if memory is None or not memory[0]:
+    if memory is None or not memory.flat[0]:
         low, high = 2 * target, target / alpha
         z = np.where(alpha > 0.5, np.minimum(low, high), np.maximum(low, high))
     else:

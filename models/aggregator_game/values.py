@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
+from equilibrium.scenarios import unstacked
+
 from . import hourly, setting
 
 LISTED = 2000
@@ -17,14 +19,13 @@ LISTED = 2000
 COMPARED = ("average surplus", "average consumption", "smallest surplus", "Gini of surplus")
 
 
-def consumption(solved: Any) -> tuple[setting.Setting, np.ndarray, float]:
+def consumption(solved: Any) -> tuple[setting.Setting, np.ndarray, Any]:
     """(setting, consumption of every user [MWh], total [MWh]) from the model, or from the market's own answer."""
     options = solved.alternative.options
     alone = solved.alternative.structure == "alone"
     if solved.model is None:
-        case, found = solved.solution.own.detail
-        x = case.everybody(found.equilibria[0].x) if found.equilibria else np.full(len(case.a), np.nan)
-        return case, x, float(x.sum())
+        case, x = solved.solution.own.detail
+        return case, x, x.sum(axis=0)
     case = setting.read(solved.data, **options, alone=alone)
     bought = {key: pyo.value(block.x[key]) for block in solved.model.aggregator.values() for key in block.x}
     x = np.array([bought.get(key, 0.0) for key in case.users])
@@ -40,51 +41,51 @@ def quantities(solved: Any) -> pd.DataFrame:
     surplus = surpluses(case, x, price)
     rows = [("total", "", total, "MWh"), ("price", "", price, "EUR/MWh")]
     if solved.alternative.structure != "alone":
-        bought = np.bincount(case.owner, x, minlength=len(case.names))
-        gained = np.bincount(case.owner, surplus, minlength=len(case.names))
-        count = np.bincount(case.owner, minlength=len(case.names))
-        for name, y, s, n in zip(case.names, bought, gained, count, strict=True):
+        bought, gained = (np.add.reduceat(values, case.start[:-1]) for values in (x, surplus))
+        for name, y, s, n in zip(case.names, bought, gained, np.diff(case.start), strict=True):
             rows.append(("purchase", f"aggregator={name}", y, "MWh"))
             rows.append(("average surplus", f"aggregator={name}", s / n, "EUR"))
     rows += [(name, "", value, unit) for name, (value, unit) in measures(x, surplus).items()]
-    rows.append(("users left out", "", float(len(x) - np.count_nonzero(case.served)), "1"))
+    rows.append(("users left out", "", len(x) - np.count_nonzero(case.served, axis=0), "1"))
     if len(x) <= LISTED:
         for (group, user), amount, gain in zip(case.users, x, surplus, strict=True):
             index = f"aggregator={group};user={user}"
             rows += [("consumption", index, amount, "MWh"), ("surplus", index, gain, "EUR")]
     if case.generation is not None:
         e = case.generated(x)
-        rows.append(("own generation", "", float(e.sum()), "MWh"))
+        rows.append(("own generation", "", e.sum(axis=0), "MWh"))
         if len(x) <= LISTED:
             for (group, user), amount in zip(case.users, e, strict=True):
                 rows.append(("own generation", f"aggregator={group};user={user}", amount, "MWh"))
-    return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
+    told = [(quantity, index, unstacked(value), unit) for quantity, index, value, unit in rows]
+    return pd.DataFrame(told, columns=["quantity", "index", "value", "unit"])
 
 
-def surpluses(case: setting.Setting, x: np.ndarray, price: float) -> np.ndarray:
+def surpluses(case: setting.Setting, x: np.ndarray, price: Any) -> np.ndarray:
     """Surplus of every user, EUR."""
-    return x * (case.b - price - case.a * x)
+    return np.asarray(x * (case.b - price - case.a * x))
 
 
-def measures(x: np.ndarray, surplus: np.ndarray) -> dict[str, tuple[float, str]]:
-    """Averages and spread over all users, those that buy nothing included."""
+def measures(x: np.ndarray, surplus: np.ndarray) -> dict[str, tuple[Any, str]]:
+    """Averages and spread over all users, those that buy nothing included; one each per scenario."""
     return {
-        "average surplus": (float(surplus.mean()), "EUR"),
-        "average consumption": (float(x.mean()), "MWh"),
-        "total surplus": (float(surplus.sum()), "EUR"),
-        "smallest surplus": (float(surplus.min()), "EUR"),
+        "average surplus": (surplus.mean(axis=0), "EUR"),
+        "average consumption": (x.mean(axis=0), "MWh"),
+        "total surplus": (surplus.sum(axis=0), "EUR"),
+        "smallest surplus": (surplus.min(axis=0), "EUR"),
         "Gini of surplus": (gini(surplus), "1"),
         "Gini of consumption": (gini(x), "1"),
-        "standard deviation of surplus": (float(surplus.std()), "EUR"),
-        "standard deviation of consumption": (float(x.std()), "MWh"),
+        "standard deviation of surplus": (surplus.std(axis=0), "EUR"),
+        "standard deviation of consumption": (x.std(axis=0), "MWh"),
     }
 
 
-def gini(values: np.ndarray) -> float:
+def gini(values: np.ndarray) -> Any:
     """The Gini coefficient of numbers >= 0: 0 if all are the same, near 1 if one has everything; 0 if all are zero."""
-    ordered, n = np.sort(values), len(values)
-    whole = float(ordered.sum())
-    return float((2 * np.arange(1, n + 1) - n - 1) @ ordered / (n * whole)) if whole > 0 else 0.0
+    ordered, n = np.sort(values, axis=0), len(values)
+    whole = ordered.sum(axis=0)
+    spread = (2 * np.arange(1, n + 1) - n - 1) @ ordered
+    return np.where(whole > 0, spread, 0.0) / (n * np.where(whole > 0, whole, 1.0))
 
 
 def accounts(solved: Any) -> pd.DataFrame:
