@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+from pyomo.common.collections import ComponentMap
 
 from .batches import TOGETHER, Answers, together
 from .branches import Branch
@@ -62,6 +63,19 @@ class Held:
     def certificate(self) -> Any:
         """``ok`` is true: scenarios whose answer is not certified have gone astray."""
         return _Passed()
+
+    @property
+    def margins(self) -> ComponentMap:
+        """As ``Solution.margins``, with one number per scenario."""
+        if self.columns is None:
+            raise NotVectorised("margins of different branches")
+        found = ComponentMap()
+        for k, (_, component) in enumerate(self.columns):
+            if not isinstance(component, tuple):
+                found[component] = Scenarios(self.value[k], self.tape)
+            else:  # a row with two limits has two columns, of which one is zero
+                found[component[0]] = found.get(component[0], 0.0) + Scenarios(self.z[k], self.tape)
+        return found
 
     @property
     def multipliers(self) -> pd.Series:

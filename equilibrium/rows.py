@@ -24,8 +24,9 @@ from .run import solve_one
 from .scenarios import Scenarios
 from .tolerances import AGREE
 
-TOLD = ("verdict", "decisions", "route", "reason")
-"""Columns that say what an answer is worth, before the inputs and the reported quantities."""
+TOLD = ("verdict", "decisions", "route", "reason", "alone")
+"""Columns that say what an answer is worth, before the inputs and the reported quantities; ``alone``: why a scenario
+was not solved together with others."""
 
 TOGETHER = 4
 """So many scenarios at least are solved together."""
@@ -55,13 +56,14 @@ def solve_rows(case: Case, design: Design, scenarios: range) -> Rows:
     for place, alternative in enumerate(chosen(case, design)):
         for group, named in _groups(design, alternative, scenarios):
             began = time.perf_counter()
-            found, of = _in_groups(case, design, named, alternative.name, group)
+            found, of, alone = _in_groups(case, design, named, alternative.name, group)
             units |= of
             each = (time.perf_counter() - began) / len(group)
             for k in group:
                 began = time.perf_counter()
                 if k not in found:
                     found[k], of = solve_row(case, design, k, alternative)
+                    found[k]["alone"] = alone
                     units |= of
                 records[k, place] = found[k]
                 seconds[k, place] = each + time.perf_counter() - began
@@ -80,26 +82,27 @@ def _groups(design: Design, alternative: Alternative, scenarios: range) -> list[
 
 def _in_groups(
     case: Case, design: Design, alternative: Alternative, name: str, scenarios: Sequence[int]
-) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
+) -> tuple[dict[int, dict[str, Any]], dict[str, str], str]:
     """As ``rows_together``; scenarios that take another turn than most are together among themselves."""
-    rows, units = rows_together(case, design, alternative, name, scenarios)
+    rows, units, alone = rows_together(case, design, alternative, name, scenarios)
     found, left = rows, [k for k in scenarios if k not in rows]
     while found and len(left) >= ANEW:
-        found, of = rows_together(case, design, alternative, name, left)
+        found, of, alone = rows_together(case, design, alternative, name, left)
         rows, units = rows | found, units | of
         left = [k for k in left if k not in found]
-    return rows, units
+    return rows, units, alone
 
 
 def rows_together(
     case: Case, design: Design, alternative: Alternative, name: str, scenarios: Sequence[int]
-) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
-    """(rows by scenario, units) of those scenarios that were solved and certified together."""
+) -> tuple[dict[int, dict[str, Any]], dict[str, str], str]:
+    """(rows by scenario, units) of those scenarios that were solved and certified together, and why the others were
+    not."""
     if len(scenarios) < TOGETHER:
-        return {}, {}
+        return {}, {}, f"fewer than {TOGETHER} scenarios"
     found = values_together(case, design, alternative, scenarios)
-    if found is None:
-        return {}, {}
+    if isinstance(found, str):
+        return {}, {}, found
     values, held, good = found
     columns, units = {}, {}
     told = (values[column].tolist() for column in ("quantity", "index", "value", "unit"))
@@ -110,16 +113,18 @@ def rows_together(
             numbers = value.values if isinstance(value, Scenarios) else np.full(len(scenarios), float(value))
             columns[column] = numbers.tolist()
             good &= np.isfinite(numbers)
+    if not good.any():
+        return {}, {}, "no scenario could be certified together with others"
     if not _confirmed(case, design, alternative, name, scenarios, columns, good):
-        return {}, {}
+        return {}, {}, "a scenario solved alone as well reported other numbers"
     rows = {}
     for at in np.flatnonzero(good).tolist():
         k = scenarios[at]
         record: dict[str, Any] = {"scenario": design.label(k), "alternative": name}
-        told_here = {"verdict": held.verdict, "decisions": held.unique[at], "route": "together", "reason": ""}
-        record |= told_here | inputs(case, design, k, alternative)
+        record |= dict.fromkeys(TOLD, "") | {"verdict": held.verdict, "decisions": held.unique[at], "route": "together"}
+        record |= inputs(case, design, k, alternative)
         rows[k] = record | {column: numbers[at] for column, numbers in columns.items()}
-    return rows, units
+    return rows, units, "it takes another turn than most, or was not certified together with them"
 
 
 def _confirmed(
@@ -134,8 +139,6 @@ def _confirmed(
     """Whether the first scenario and one at random (seeded), solved alone, report the same numbers: a market whose code
     does not go with many numbers at once, a cache that does not tell them apart, is found here."""
     there = np.flatnonzero(good)
-    if not there.size:
-        return False
     for at in {int(there[0]), int(np.random.default_rng(0).choice(there))}:
         row, units = solve_row(case, design, scenarios[at], replace(alternative, name=name))
         told = [column for column in row if column in units]
