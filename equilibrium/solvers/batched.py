@@ -29,6 +29,10 @@ WORTH = 0.25
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
 
+NOTHING = 1e-16
+"""A scaled column (near one, as all are) closer to zero than this is zero: beside other rounding errors alone, as in rows
+of multipliers that all vanish, it would count as wrong."""
+
 START, INTERIOR = 1, 2
 """How a scenario was solved: by Newton from the common start, or from its own interior point; 0: it was not."""
 
@@ -273,7 +277,8 @@ def newton(
 
 
 def back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
-    """z of scaled points, inside the box, and exactly at a bound where y is."""
+    """z of scaled points, inside the box, and exactly at a bound or at zero where y is."""
+    y = np.where(np.abs(y) <= NOTHING, 0.0, y)
     z = np.clip(y * problems.shape.column[:, None], problems.lower, problems.upper)
     return np.where(y <= scaled.lower, problems.lower, np.where(y >= scaled.upper, problems.upper, z))
 

@@ -75,6 +75,10 @@ def _slope(model: Any, day: str, net: bool, sign: float) -> Prices:
     """
     block, tangent = model.operator[day], pyo.ConcreteModel()
     tangent.operator = pyo.Block()
+    tangent.price = numbers({t: _number(model.price[t]) for t in model.period})
+    tangent.alternative_cost = pyo.Param(initialize=_number(model.alternative_cost), mutable=True, within=pyo.Reals)
+    tangent.markup = numbers({a: _number(model.markup[model.scenario, a]) for a in model.aggregator})
+    asked = {u: tangent.markup[a] for u, a in model.owner.items()}
     tangent.needed = numbers({place: sign * _number(row.upper) for place, row in block.relief.items()})
     most = {place: _number(row.upper) for place, row in block.payback.items()}
     far = 2 * sum(abs(_number(part)) for part in (*tangent.needed.values(), *most.values()))
@@ -82,7 +86,9 @@ def _slope(model: Any, day: str, net: bool, sign: float) -> Prices:
     tangent.room = numbers({k: where_larger(full[k], 0.0, sign * most[k] if net else 0.0, far) for k in most})
     tangent.least, tangent.most = pyo.Block(), pyo.Block()
     here, given = tangent.operator, setting.limits(model, day)
-    clear(here, model, model.home, replace(given, requirement=tangent.needed, room=tangent.room))
+    clear(
+        here, tangent, model.home, replace(given, requirement=tangent.needed, room=tangent.room, markup=asked)
+    )
     for name in ("cut", "add", "unserved"):
         _direct(tangent, name, here.component(name), block.component(name), far)
     solution = solve(tangent)
