@@ -29,9 +29,9 @@ WORTH = 0.25
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
 
-NOTHING = 1e-16
-"""A scaled column (near one, as all are) closer to zero than this is zero: beside other rounding errors alone, as in rows
-of multipliers that all vanish, it would count as wrong."""
+NOTHING = 1e-13
+"""A scaled column (most are near one) that is closer to zero than this may be rounding of zero. In a row where every term
+is such a number none of them is small in relation to the others, so the row would count as wrong."""
 
 START, INTERIOR = 1, 2
 """How a scenario was solved: by Newton from the common start, or from its own interior point; 0: it was not."""
@@ -264,8 +264,7 @@ def newton(
             break
         y = step(scaled, y, slack)
         slack = None
-        z = back(some, scaled, y)
-        found = some.error(z)
+        z, found = _tidy(some, back(some, scaled, y))
         stalled[alive] = np.where(found < 0.5 * error[alive], 0, stalled[alive] + 1)
         better = found < error[alive]
         best[:, alive[better]], error[alive[better]] = z[:, better], found[better]
@@ -277,10 +276,23 @@ def newton(
 
 
 def back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
-    """z of scaled points, inside the box, and exactly at a bound or at zero where y is."""
-    y = np.where(np.abs(y) <= NOTHING, 0.0, y)
+    """z of scaled points, inside the box, and exactly at a bound where y is."""
     z = np.clip(y * problems.shape.column[:, None], problems.lower, problems.upper)
     return np.where(y <= scaled.lower, problems.lower, np.where(y >= scaled.upper, problems.upper, z))
+
+
+def _tidy(problems: Problems, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(z, its relative residual), rounding of zero replaced by zero where that lowers the residual."""
+    error = problems.error(z)
+    off = np.flatnonzero(error > SETTLED)
+    if off.size:
+        some, there = problems.of(off), z[:, off]
+        noise = np.abs(there) <= NOTHING * problems.shape.column[:, None]
+        there = np.clip(np.where(noise, 0.0, there), some.lower, some.upper)
+        other = some.error(there)
+        better = other < error[off]
+        z[:, off[better]], error[off[better]] = there[:, better], other[better]
+    return z, error
 
 
 def step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:
