@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import curvature, curved_curvature, multiplicity
+from . import curvature, curved_curvature, freedom_batched, multiplicity
 from . import curved as nonlinear
 from .certificate import CERTIFIED, RULE, UNCERTIFIED, Answer, certify
 from .curvature import Curvature
@@ -222,13 +222,14 @@ class Answers:
 @dataclass
 class Found:
     """Answers of a group: z (columns, scenarios) of ``problems`` (the tangents there, of what is curved), how each was
-    reached, the curvature of every player's payoff, for which decisions are shown unique."""
+    reached, the curvature of every player's payoff, for which decisions are shown unique, for which not to be."""
 
     problems: batched.Problems
     z: np.ndarray
     how: np.ndarray
     curved: list[Curvature]
     unique: np.ndarray
+    several: np.ndarray
 
 
 def together(group: Parametric | Curved, params: Values, answers: Answers) -> dict[int, str]:
@@ -253,7 +254,7 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
         residual=measures.residual[good],
         regret=measures.regret[good],
         distance=measures.distance[good],
-        unique=np.where(found.unique[good], "unique", NOT_PROVED),
+        unique=np.where(found.unique[good], "unique", np.where(found.several[good], "not unique", NOT_PROVED)),
     )
     bad = np.flatnonzero(~measures.passed)
     return {int(group.which[k]): _fails(measures, int(k)) for k in bad}
@@ -272,7 +273,13 @@ def _affine(group: Parametric) -> Found | str:
     only = np.broadcast_to(unique, group.count)
     if group.game.players and smooth.all() and not only.all():
         only = only | decisions_unique(problems, z)
-    return Found(problems, z, words, curvature.curvatures(group), only)
+    several = np.zeros(group.count, dtype=bool)
+    if group.game.players and smooth.all() and not only.all():
+        left = np.flatnonzero(~only)
+        some = problems.of(left)
+        free = freedom_batched.moves(some, z[:, left])
+        several[left] = False if free is None else freedom_batched.several(some, z[:, left], free)
+    return Found(problems, z, words, curvature.curvatures(group), only, several)
 
 
 def _curved(group: Curved) -> Found:
@@ -281,7 +288,7 @@ def _curved(group: Curved) -> Found:
     with np.errstate(all="ignore"):
         curved = curved_curvature.curvatures(group, problems, z)
         unique = curved_curvature.strictly_monotone(group, problems, z)
-    return Found(problems, z, words, curved, unique)
+    return Found(problems, z, words, curved, unique, np.zeros(group.count, dtype=bool))
 
 
 def problems_of(group: Parametric) -> batched.Problems:

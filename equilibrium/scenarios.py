@@ -234,7 +234,7 @@ def _chosen(of_arrays: Any, of_numbers: Any, first: Any, second: Any) -> Any:
 
 
 def where_larger(first: Any, second: Any, then: Any, otherwise: Any) -> Any:
-    """``then`` where first > second, else ``otherwise``, scenario by scenario: a choice for which nobody goes astray."""
+    """``then`` where first > second, else ``otherwise``, scenario by scenario; nobody goes astray."""
     numbers = (first, second, then, otherwise)
     one = next((number for number in numbers if isinstance(number, Scenarios)), None)
     if one is None:

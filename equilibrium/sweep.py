@@ -184,9 +184,9 @@ def _finish(
 
 
 def summarise(path: Path, alternatives: Sequence[str], units: Mapping[str, str]) -> pd.DataFrame:
-    """For every alternative: how many rows have which verdict and why how many were solved alone, and the range and mean
-    of every quantity; one row group is in memory at a time. Columns alternative, quantity, index, rows, least, mean,
-    most, unit."""
+    """For every alternative: how many rows have which verdict, how many were solved alone and why, and the range and
+    mean of every quantity; one row group is in memory at a time. Columns alternative, quantity, index, rows, least,
+    mean, most, unit."""
     file = pq.ParquetFile(path)
     counts: dict[tuple[str, str], int] = {}
     sums: dict[tuple[str, str], list[float]] = {}

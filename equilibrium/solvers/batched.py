@@ -30,8 +30,8 @@ SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
 
 NOTHING = 1e-13
-"""A scaled column (most are near one) that is closer to zero than this may be rounding of zero. In a row where every term
-is such a number none of them is small in relation to the others, so the row would count as wrong."""
+"""A scaled column (most are near one) that is closer to zero than this may be rounding of zero. In a row where every
+term is such a number none of them is small in relation to the others, so the row would count as wrong."""
 
 START, INTERIOR = 1, 2
 """How a scenario was solved: by Newton from the common start, or from its own interior point; 0: it was not."""

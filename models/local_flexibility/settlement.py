@@ -86,9 +86,7 @@ def _slope(model: Any, day: str, net: bool, sign: float) -> Prices:
     tangent.room = numbers({k: where_larger(full[k], 0.0, sign * most[k] if net else 0.0, far) for k in most})
     tangent.least, tangent.most = pyo.Block(), pyo.Block()
     here, given = tangent.operator, setting.limits(model, day)
-    clear(
-        here, tangent, model.home, replace(given, requirement=tangent.needed, room=tangent.room, markup=asked)
-    )
+    clear(here, tangent, model.home, replace(given, requirement=tangent.needed, room=tangent.room, markup=asked))
     for name in ("cut", "add", "unserved"):
         _direct(tangent, name, here.component(name), block.component(name), far)
     solution = solve(tangent)

@@ -47,24 +47,52 @@ class Dispatch:
 def split(solved: Any) -> dict[str, Dispatch]:
     """The clearing of every day with ties split. Raises RuntimeError where the split is not certified."""
     model = solved.model
-    if model.lots or model.limited or model.sensitivity:  # what was found is taken
-        one_by_one("no split of ties is defined with lots, feed-in limits or points")
+    if _unsplit(model):
         return {d: _found(model.operator[d]) for d in model.day}
     margins = solved.solution.margins
-    small = tie(margins)
+    small = _tie(margins)
     return {d: _split(model, model.operator[d], margins, small) for d in model.day}
 
 
-def tie(margins: Mapping[Any, Any]) -> Any:
+def least_shortage(model: Any, solution: Any) -> dict[Any, Any]:
+    """What no bid relieves in every block of a clearing, the least of all clearings of least cost, kWh."""
+    if _unsplit(model):
+        return {k: _found(block).missing for k, block in model.operator.items()}
+    small, found = _tie(solution.margins), {}
+    for k, block in model.operator.items():
+        stage = _Stage(model, block, solution.margins, small)
+        found[k] = stage.reduced(_found(block), stage.every_loose()).missing
+    return found
+
+
+def even(charge: Any, solution: Any) -> dict[Any, Any]:
+    """What a fleet charges at least cost, in proportion to its limits in periods that tie, kWh by period."""
+    margins = solution.margins
+    small = _tie(margins)
+    loose = {t: where_larger(abs(margins.get(v, 0.0)), small, 0.0, as_number(v.ub)) for t, v in charge.items()}
+    most = sum(loose.values())
+    total = sum(where_larger(loose[t], 0.0, as_number(v.value), 0.0) for t, v in charge.items())
+    share = total / where_larger(most, 0.0, most, 1.0)
+    return {t: where_larger(loose[t], 0.0, share * loose[t], as_number(v.value)) for t, v in charge.items()}
+
+
+def _unsplit(model: Any) -> bool:
+    """Whether what was found is taken."""
+    found = bool(model.lots or model.limited or model.sensitivity)
+    if found:
+        one_by_one("no split of ties is defined with lots, feed-in limits or points")
+    return found
+
+
+def _tie(margins: Mapping[Any, Any]) -> Any:
     """A margin up to this size is none."""
     return ZERO * reduce(larger, (abs(margin) for margin in margins.values()), 0.0)
 
 
 def _split(model: Any, block: Any, margins: Any, small: Any) -> Dispatch:
-    here, stage = _found(block), _Stage(model, block, margins, small)
-    loose = Dispatch(*(stage.loose(name) for name in ("cut", "add", "unserved")))
-    if loose.unserved:
-        here = stage.solve(here, loose, _shortage)
+    stage = _Stage(model, block, margins, small)
+    loose = stage.every_loose()
+    here = stage.reduced(_found(block), loose)
     if len(loose.cut) > 1:
         here = stage.solve(here, loose, lambda part: _unevenness(part["cut"]))
     if len(loose.add) > 1:
@@ -103,7 +131,15 @@ class _Stage:
     margins: Any
     small: Any
 
-    def loose(self, name: str) -> dict[Place, Any]:
+    def every_loose(self) -> Dispatch:
+        """What may differ, with its limits in place of amounts."""
+        return Dispatch(*(self._loose(name) for name in ("cut", "add", "unserved")))
+
+    def reduced(self, here: Dispatch, loose: Dispatch) -> Dispatch:
+        """The clearing with the least shortage."""
+        return self.solve(here, loose, _shortage) if loose.unserved and loose.cut else here
+
+    def _loose(self, name: str) -> dict[Place, Any]:
         """What may differ between clearings of least cost, with its upper limit; 0 in scenarios where it may not."""
         found = {}
         for k, v in self.block.component(name).items():

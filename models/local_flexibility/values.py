@@ -10,11 +10,11 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
-from equilibrium.scenarios import as_number, larger, where_larger
+from equilibrium.scenarios import larger, where_larger
 
 from . import delivery, settlement, strategic, structures
 from .settlement import PRICES, Prices
-from .ties import Dispatch, split
+from .ties import Dispatch, even, least_shortage, split
 
 Row = tuple[str, str, Any, str]
 ROUNDING = 1e-9  # part of the requirement that counts as nothing when asked who is pivotal
@@ -25,14 +25,15 @@ def quantities(solved: Any) -> pd.DataFrame:
     if solved.alternative.structure == "strategic":
         rows = list(strategic.report(solved))
     else:
-        rows = _baselines(solved.model) if solved.alternative.structure == "competitive" else list(_cleared(solved))
+        rows = _baselines(solved) if solved.alternative.structure == "competitive" else list(_cleared(solved))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
-def _baselines(model: Any) -> list[Row]:
-    rows = []
-    for u, block in model.fleet.items():
-        rows += [("charging", f"fleet={u};period={t}", pyo.value(block.charge[t]), "kWh") for t in model.period]
+def _baselines(solved: Any) -> list[Row]:
+    rows: list[Row] = []
+    for u, block in solved.model.fleet.items():
+        charging = even(block.charge, solved.solution)
+        rows += [("charging", f"fleet={u};period={t}", energy, "kWh") for t, energy in charging.items()]
         rows.append(("bill", f"fleet={u}", pyo.value(block.bill), "EUR"))
     return rows
 
@@ -61,7 +62,7 @@ def days(solved: Any) -> list[Day]:
 
 def _settle(solved: Any) -> list[Day]:
     model, rule = solved.model, solved.model.settlement
-    alone = _without(solved) if rule == "vcg" else None
+    alone, shortage = _without(solved) if rule == "vcg" else (None, {})
     found = []
     for d, dispatch in split(solved).items():
         asked = settlement.bids(model, dispatch)
@@ -71,25 +72,21 @@ def _settle(solved: Any) -> list[Day]:
         elif alone is not None:
             cost = pyo.value(model.operator[d].cost)
             rent = {a: pyo.value(alone.operator[d, a].cost) - cost for a in model.aggregator}
-            missing = {a: _missing(alone.operator[d, a]) for a in model.aggregator}
+            missing = {a: shortage[d, a] for a in model.aggregator}
             found.append(Day(d, dispatch, asked, {a: asked[a] + rent[a] for a in asked}, None, rent, missing))
         else:
             found.append(Day(d, dispatch, asked, asked))
     return found
 
 
-def _without(solved: Any) -> Any:
-    """The clearing of every day without each aggregator in turn. Raises RuntimeError where it is not certified."""
+def _without(solved: Any) -> tuple[Any, dict[Any, Any]]:
+    """The clearing of every day without each aggregator in turn, and its shortage, kWh. Raises RuntimeError where it is
+    not certified."""
     model = structures.without_each(solved.data, solved.alternative.structure, solved.alternative.options)
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"clearing without one aggregator is not certified: {solution.certificate.scope}")
-    return model
-
-
-def _missing(block: Any) -> float:
-    parts = (block.unserved, block.component("curtailed") or {})
-    return sum(as_number(v.value) for part in parts for v in part.values())
+    return model, least_shortage(model, solution)
 
 
 def _cleared(solved: Any) -> Iterator[Row]:
