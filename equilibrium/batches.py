@@ -270,16 +270,27 @@ def _affine(group: Parametric) -> Found | str:
         start = group.mcp.interior()
     z, _, how = batched.solve(problems, start)
     words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
-    only = np.broadcast_to(unique, group.count)
+    only, several = np.broadcast_to(unique, group.count).copy(), np.zeros(group.count, dtype=bool)
     if group.game.players and smooth.all() and not only.all():
-        only = only | decisions_unique(problems, z)
-    several = np.zeros(group.count, dtype=bool)
-    if group.game.players and smooth.all() and not only.all():
-        left = np.flatnonzero(~only)
-        some = problems.of(left)
-        free = freedom_batched.moves(some, z[:, left])
-        several[left] = False if free is None else freedom_batched.several(some, z[:, left], free)
+        only |= decisions_unique(problems, z)
+        several |= _several(group, problems, z, only)
     return Found(problems, z, words, curvature.curvatures(group), only, several)
+
+
+def _several(group: Parametric, problems: batched.Problems, z: np.ndarray, only: np.ndarray) -> np.ndarray:
+    """Where other decisions solve the conditions as well; ``only``, where they do not, is completed: by a move from the
+    solution, by one from another solution that is at fewer bounds, and one by one."""
+    several = np.zeros(group.count, dtype=bool)
+    for inside in (False, True):
+        left = np.flatnonzero(~only & ~several)
+        if left.size:
+            some = problems.of(left)
+            at = batched.solve_inside(some) if inside else z[:, left]
+            several[left] = freedom_batched.several(some, at)
+    for k in np.flatnonzero(~only & ~several).tolist() if group.mcp.size <= multiplicity.CONVEX else ():
+        word = multiplicity.decisions(group.at(k), z[:, k])
+        only[k], several[k] = word == "unique", word == "not unique"
+    return several
 
 
 def _curved(group: Curved) -> Found:

@@ -45,8 +45,9 @@ def moves(problems: batched.Problems, z: np.ndarray) -> list[np.ndarray] | None:
     return found
 
 
-def several(problems: batched.Problems, z: np.ndarray, found: list[np.ndarray]) -> np.ndarray:
-    """For every scenario whether one of the moves leads to a solution with other decisions."""
+def several(problems: batched.Problems, z: np.ndarray) -> np.ndarray:
+    """For every scenario whether a move from z leads to a solution with other decisions."""
+    found = moves(problems, z) or []
     decides = (problems.shape.mcp.kind == DECISION)[:, None]
     shown = np.zeros(problems.count, dtype=bool)
     with np.errstate(all="ignore"):
@@ -56,7 +57,7 @@ def several(problems: batched.Problems, z: np.ndarray, found: list[np.ndarray]) 
                 other = np.clip(z + 0.5 * _length(problems, z, way) * way, problems.lower, problems.upper)
                 apart = (np.abs(other - z) > 10 * SAME * size).any(axis=0)
                 shown |= apart & (problems.error(other) <= RESIDUAL)
-    return shown
+        return shown & (problems.error(z) <= RESIDUAL)
 
 
 def _length(problems: batched.Problems, z: np.ndarray, way: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from ..mcp import DECISION, MixedComplementarity
+from ..mcp import DECISION, MULTIPLIER, MixedComplementarity
 from .elimination import Elimination, Factor
 from .settle import SHIFT, balance
 
@@ -25,6 +25,9 @@ NUMBERS = 2_000_000
 
 WORTH = 0.25
 """Share of the first scenarios that Newton from the common start must solve to be tried on the others."""
+
+VAST = 1e3
+"""Scaled multipliers (most are near one) beyond this are taken back where smaller ones do as well."""
 
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
@@ -228,7 +231,33 @@ def solve_from(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray
         better = error_then < error[left]
         z[:, left[better]], error[left[better]] = other[:, better], error_then[better]
         how[left[better]] = INTERIOR
+    _take_back(problems, z, error)
     return z, error, how
+
+
+def _take_back(problems: Problems, z: np.ndarray, error: np.ndarray) -> None:
+    """Replace vast multipliers, in place, where limits leave no room inside and others fit the same decisions: beside
+    large terms nothing is accurate. The rows of the same active set are solved again from multipliers of zero."""
+    multiplier = problems.shape.mcp.kind == MULTIPLIER
+    column = problems.shape.column[:, None]
+    size = np.abs((z / column)[multiplier]).max(axis=0, initial=0.0)
+    vast = np.flatnonzero((size > VAST) & (error <= 100 * SETTLED))
+    if not vast.size:
+        return
+    some, there = problems.of(vast), z[:, vast]
+    free = np.isneginf(some.lower) & np.isposinf(some.upper)
+    y = np.where(multiplier[:, None] & free, 0.0, there / column)
+    kept = np.where(there <= some.lower, np.inf, np.where(there >= some.upper, -np.inf, 0.0))
+    other, error_then = newton(some, y, kept, steps=3)
+    smaller = np.abs((other / column)[multiplier]).max(axis=0, initial=0.0) < size[vast]
+    better = smaller & (error_then <= 100 * SETTLED)
+    z[:, vast[better]], error[vast[better]] = other[:, better], error_then[better]
+
+
+def solve_inside(problems: Problems) -> np.ndarray:
+    """Solutions that are at no bound at which not all solutions are, as far as an interior point finds them."""
+    with np.errstate(all="ignore"):
+        return solve_from(problems, None)[0]
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def _slope(model: Any, day: str, net: bool, sign: float) -> Prices:
         raise RuntimeError(f"the marginal prices of day {day} are not certified: {solution.certificate.scope}")
     margins = solution.multipliers
     relief = {k: margins[here.relief[k].name] for k, needed in tangent.needed.items() if abs(_number(needed)) > 0}
-    payback = {k: margins[f"{here.payback[k].name}.upper"] for k in full if net and k not in relief}
+    payback = {k: margins[f"{here.payback[k].name}.upper"] for k, room in most.items() if net and room > 0}
     return Prices(relief, payback, sign * _number(here.cost))
 
 
