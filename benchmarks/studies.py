@@ -64,6 +64,19 @@ STUDIES: list[tuple[str, str, dict[str, str], dict[str, tuple[float, float]]]] =
         "local clearing",
         "local_flexibility/paper",
         {},
+        {
+            "periods.price[0]": (0.05, 0.3),
+            "loads.load[typical,street,3]": (10, 60),
+            "loads.load[high,street,0]": (70, 110),
+            "aggregators.markup[S2,A]": (0, 2),
+            "aggregators.markup[S3,A]": (0, 2),
+            "aggregators.markup[S4,A]": (0, 2),
+        },
+    ),
+    (
+        "local clearing, one street",
+        "local_flexibility/evening",
+        {},
         {},
     ),
     (

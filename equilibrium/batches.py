@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
-from . import curvature, curved_curvature, multiplicity
+from . import curvature, curved_curvature, freedom_batched, multiplicity
 from . import curved as nonlinear
 from .certificate import CERTIFIED, RULE, UNCERTIFIED, Answer, certify
 from .curvature import Curvature
@@ -222,13 +222,14 @@ class Answers:
 @dataclass
 class Found:
     """Answers of a group: z (columns, scenarios) of ``problems`` (the tangents there, of what is curved), how each was
-    reached, the curvature of every player's payoff, for which decisions are shown unique."""
+    reached, the curvature of every player's payoff, for which decisions are shown unique, for which not to be."""
 
     problems: batched.Problems
     z: np.ndarray
     how: np.ndarray
     curved: list[Curvature]
     unique: np.ndarray
+    several: np.ndarray
 
 
 def together(group: Parametric | Curved, params: Values, answers: Answers) -> dict[int, str]:
@@ -253,7 +254,7 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
         residual=measures.residual[good],
         regret=measures.regret[good],
         distance=measures.distance[good],
-        unique=np.where(found.unique[good], "unique", NOT_PROVED),
+        unique=np.where(found.unique[good], "unique", np.where(found.several[good], "not unique", NOT_PROVED)),
     )
     bad = np.flatnonzero(~measures.passed)
     return {int(group.which[k]): _fails(measures, int(k)) for k in bad}
@@ -269,10 +270,27 @@ def _affine(group: Parametric) -> Found | str:
         start = group.mcp.interior()
     z, _, how = batched.solve(problems, start)
     words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
-    only = np.broadcast_to(unique, group.count)
+    only, several = np.broadcast_to(unique, group.count).copy(), np.zeros(group.count, dtype=bool)
     if group.game.players and smooth.all() and not only.all():
-        only = only | decisions_unique(problems, z)
-    return Found(problems, z, words, curvature.curvatures(group), only)
+        only |= decisions_unique(problems, z)
+        several |= _several(group, problems, z, only)
+    return Found(problems, z, words, curvature.curvatures(group), only, several)
+
+
+def _several(group: Parametric, problems: batched.Problems, z: np.ndarray, only: np.ndarray) -> np.ndarray:
+    """Where other decisions solve the conditions as well; ``only``, where they do not, is completed: by a move from the
+    solution, by one from another solution that is at fewer bounds, and one by one."""
+    several = np.zeros(group.count, dtype=bool)
+    for inside in (False, True):
+        left = np.flatnonzero(~only & ~several)
+        if left.size:
+            some = problems.of(left)
+            at = batched.solve_inside(some) if inside else z[:, left]
+            several[left] = freedom_batched.several(some, at)
+    for k in np.flatnonzero(~only & ~several).tolist() if group.mcp.size <= multiplicity.CONVEX else ():
+        word = multiplicity.decisions(group.at(k), z[:, k])
+        only[k], several[k] = word == "unique", word == "not unique"
+    return several
 
 
 def _curved(group: Curved) -> Found:
@@ -281,7 +299,7 @@ def _curved(group: Curved) -> Found:
     with np.errstate(all="ignore"):
         curved = curved_curvature.curvatures(group, problems, z)
         unique = curved_curvature.strictly_monotone(group, problems, z)
-    return Found(problems, z, words, curved, unique)
+    return Found(problems, z, words, curved, unique, np.zeros(group.count, dtype=bool))
 
 
 def problems_of(group: Parametric) -> batched.Problems:

@@ -6,14 +6,16 @@ are solved and certified together, and the Vars then hold the answers likewise. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
+from pyomo.common.collections import ComponentMap
 
+from . import freedom_batched
 from .batches import TOGETHER, Answers, together
 from .branches import Branch
 from .grouping import derive_all
@@ -48,6 +50,8 @@ class Held:
     value: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
+    loose: Callable[[], tuple[np.ndarray, np.ndarray] | None] = lambda: None
+    """(columns, rows) that may have other values in another solution, (columns, scenarios); None: not known."""
 
     leaders: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -69,12 +73,26 @@ class Held:
         return np.full(len(self.ok), "", dtype=object)
 
     @property
-    def multipliers(self) -> pd.Series:
-        """As ``Solution.multipliers``, with one number per scenario."""
+    def margins(self) -> ComponentMap:
+        """As ``Solution.margins``, with one number per scenario."""
         if self.columns is None:
-            raise NotVectorised("multipliers of different branches")
+            raise NotVectorised("margins of different branches")
+        found = ComponentMap()
+        for k, (_, component) in enumerate(self.columns):
+            if not isinstance(component, tuple):
+                found[component] = Scenarios(self.value[k], self.tape)
+            else:  # a row with two limits has two columns, of which one is zero
+                found[component[0]] = found.get(component[0], 0.0) + Scenarios(self.z[k], self.tape)
+        return found
+
+    @property
+    def multipliers(self) -> pd.Series:
+        """As ``Solution.multipliers``, with one number per scenario: NaN where it is not the only one."""
+        loose = None if self.columns is None else self.loose()
+        if self.columns is None or loose is None:
+            raise NotVectorised("multipliers of different branches, or such as are not shown to be the only ones")
         found: dict[str, Any] = {
-            name: Scenarios(self.z[k], self.tape)
+            name: Scenarios(np.where(loose[0][k], np.nan, self.z[k]), self.tape)
             for k, (name, component) in enumerate(self.columns)
             if isinstance(component, tuple)
         }
@@ -90,6 +108,7 @@ class Held:
                 now = here & fits & binds & ~earlier
                 earlier |= now
                 amount = np.where(now, self.value[column] / coefficient * (-1.0 if side == "upper" else 1.0), amount)
+                amount = np.where(now & loose[1][column], np.nan, amount)
             found[f"{row.name}{'' if side == 'equal' else '.' + side}"] = Scenarios(amount, self.tape)
         return pd.Series(found, dtype=object, name="multiplier")
 
@@ -207,6 +226,19 @@ def _held(model: Any, tape: Tape, ok: np.ndarray, answers: Answers) -> Held:
         return Scenarios(spread(value.values), tape) if isinstance(value, Scenarios) else value
 
     problems = found.problems
+
+    def loose() -> tuple[np.ndarray, np.ndarray] | None:
+        some, z = problems.of(good), found.z[:, good]
+        moves = freedom_batched.moves(some, z)
+        if moves is None:
+            return None
+        places = np.zeros((2, len(z), len(ok)), dtype=bool)
+        with np.errstate(invalid="ignore"):
+            changes = [(move, some.times(move)) for move in moves]
+        for place, parts in zip(places, zip(*changes, strict=True), strict=True):
+            place[:, which] = np.any([~(np.abs(part) <= _rounding(part)) for part in parts], axis=0)
+        return places[0], places[1]
+
     return Held(
         model,
         tape,
@@ -220,4 +252,10 @@ def _held(model: Any, tape: Tape, ok: np.ndarray, answers: Answers) -> Held:
         spread(problems.F(found.z)),
         spread(problems.lower),
         spread(problems.upper),
+        loose,
     )
+
+
+def _rounding(move: np.ndarray) -> np.ndarray:
+    """How large a change is still none, in every scenario."""
+    return 1e-9 * np.abs(move).max(axis=0, initial=0.0)

@@ -87,7 +87,8 @@ def _certified(
     curved = curvature.curvatures(followers)
     z = np.ascontiguousarray(best.z.T)
     measures = measured(problems, z, curved, np.abs(best.x).max(axis=1))
-    found = Found(problems, z, np.full(some.count, "", dtype=object), curved, np.ones(some.count, dtype=bool))
+    only = np.ones(some.count, dtype=bool)
+    found = Found(problems, z, np.full(some.count, "", dtype=object), curved, only, ~only)
     good = measures.passed & _allowed(some, best.x) & _confirmed(some, best, params, answers)
     return followers, found, measures, good
 

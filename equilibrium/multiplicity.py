@@ -85,6 +85,15 @@ def settle(answer: Answer, certificate: Certificate, every: bool = False) -> Fou
     return Found(answer, certificate, here)
 
 
+def decisions(mcp: MixedComplementarity, z: np.ndarray) -> str:
+    """Whether the decisions of a solution of monotone conditions are 'unique', in the words of ``Uniqueness``."""
+    try:
+        whole = convex_set(mcp, z)
+    except NoSuchSolution:
+        whole = None
+    return NOT_PROVED if whole is None else _of_convex(mcp, whole).decisions
+
+
 def table(mcp: MixedComplementarity, equilibria: Sequence[Connected]) -> pd.DataFrame:
     """Rows (equilibrium, variable, lower, upper): one number from 1 for each connected set of equilibria, and the range
     of every column on it (lower = upper where it has one value, infinite where it has no end). Multipliers stand under

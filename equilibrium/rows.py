@@ -25,8 +25,9 @@ from .scenarios import Scenarios
 from .tolerances import AGREE
 from .uniqueness import NOT_PROVED
 
-TOLD = ("verdict", "decisions", "route", "reason")
-"""Columns that say what an answer is worth, before the inputs and the reported quantities."""
+TOLD = ("verdict", "decisions", "route", "reason", "alone")
+"""Columns that say what an answer is worth, before the inputs and the reported quantities; ``alone``: why a scenario
+was not solved together with others."""
 
 TOGETHER = 4
 """So many scenarios at least are solved together."""
@@ -56,13 +57,14 @@ def solve_rows(case: Case, design: Design, scenarios: range) -> Rows:
     for place, alternative in enumerate(chosen(case, design)):
         for group, named in _groups(design, alternative, scenarios):
             began = time.perf_counter()
-            found, of = _in_groups(case, design, named, alternative.name, group)
+            found, of, alone = _in_groups(case, design, named, alternative.name, group)
             units |= of
             each = (time.perf_counter() - began) / len(group)
             for k in group:
                 began = time.perf_counter()
                 if k not in found:
                     found[k], of = solve_row(case, design, k, alternative)
+                    found[k]["alone"] = alone
                     units |= of
                 records[k, place] = found[k]
                 seconds[k, place] = each + time.perf_counter() - began
@@ -81,26 +83,27 @@ def _groups(design: Design, alternative: Alternative, scenarios: range) -> list[
 
 def _in_groups(
     case: Case, design: Design, alternative: Alternative, name: str, scenarios: Sequence[int]
-) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
+) -> tuple[dict[int, dict[str, Any]], dict[str, str], str]:
     """As ``rows_together``; scenarios that take another turn than most are together among themselves."""
-    rows, units = rows_together(case, design, alternative, name, scenarios)
+    rows, units, alone = rows_together(case, design, alternative, name, scenarios)
     found, left = rows, [k for k in scenarios if k not in rows]
     while found and len(left) >= ANEW:
-        found, of = rows_together(case, design, alternative, name, left)
+        found, of, alone = rows_together(case, design, alternative, name, left)
         rows, units = rows | found, units | of
         left = [k for k in left if k not in found]
-    return rows, units
+    return rows, units, alone
 
 
 def rows_together(
     case: Case, design: Design, alternative: Alternative, name: str, scenarios: Sequence[int]
-) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
-    """(rows by scenario, units) of those scenarios that were solved and certified together."""
+) -> tuple[dict[int, dict[str, Any]], dict[str, str], str]:
+    """(rows by scenario, units) of those scenarios that were solved and certified together, and why the others were
+    not."""
     if len(scenarios) < TOGETHER:
-        return {}, {}
+        return {}, {}, f"fewer than {TOGETHER} scenarios"
     found = values_together(case, design, alternative, scenarios)
-    if found is None:
-        return {}, {}
+    if isinstance(found, str):
+        return {}, {}, found
     values, held, good = found
     columns, units = {}, {}
     verdicts = np.broadcast_to(np.asarray(held.verdict, dtype=object), len(scenarios))
@@ -113,19 +116,23 @@ def rows_together(
             numbers = value.values if isinstance(value, Scenarios) else np.full(len(scenarios), float(value))
             columns[column] = numbers.tolist()
             good &= np.isfinite(numbers) | ~answered
+    if not good.any():
+        return {}, {}, "no scenario could be certified together with others"
     rows: dict[int, dict[str, Any]] = {}
-    numbers_of = list(zip(*columns.values(), strict=True))
+    numbers_of = list(zip(*columns.values(), strict=True)) or [()] * len(scenarios)
     reasons = held.reason
     for at in np.flatnonzero(good).tolist():
         k = scenarios[at]
-        record: dict[str, Any] = {"scenario": design.label(k), "alternative": name, "verdict": verdicts[at]}
-        record |= {"decisions": held.unique[at], "route": "together", "reason": ""}
+        record: dict[str, Any] = {"scenario": design.label(k), "alternative": name}
+        record |= dict.fromkeys(TOLD, "") | {"verdict": verdicts[at], "decisions": held.unique[at], "route": "together"}
         if not answered[at]:
             record |= {"decisions": "", "reason": reasons[at]}
         rows[k] = record | inputs(case, design, k, alternative)
         if answered[at]:
             rows[k] |= zip(columns, numbers_of[at], strict=True)
-    return (rows, units) if _confirmed(case, design, alternative, name, rows, units) else ({}, {})
+    if not _confirmed(case, design, alternative, name, rows, units):
+        return {}, {}, "a scenario solved alone as well reported other numbers"
+    return rows, units, "it takes another turn than most, or was not certified together with them"
 
 
 def _confirmed(
@@ -138,8 +145,6 @@ def _confirmed(
 ) -> bool:
     """Whether the first scenario and one at random (seeded), solved alone, report the same: a market whose code does
     not go with many numbers at once, a cache that does not tell them apart, is found here."""
-    if not rows:
-        return False
     for k in {next(iter(rows)), int(np.random.default_rng(0).choice(list(rows)))}:
         row, of = solve_row(case, design, k, replace(alternative, name=name))
         if row["verdict"] != rows[k]["verdict"] or rows[k]["decisions"] not in (row["decisions"], NOT_PROVED):

@@ -20,24 +20,24 @@ from .design import Design
 from .held import Held, solve_held
 from .own import Together
 from .results import Solved
-from .scenarios import Scenarios, Tape, active
+from .scenarios import NotVectorised, Scenarios, Tape, active
 
 
 def values_together(
     case: Case, design: Design, alternative: Alternative, scenarios: Sequence[int]
-) -> tuple[pd.DataFrame, Held | Together, np.ndarray] | None:
+) -> tuple[pd.DataFrame, Held | Together, np.ndarray] | str:
     """(the market's values with one number per scenario, the equilibria behind them, which scenarios they are right
-    for), or None where the market's code needs plain numbers, or its own method knows single cases only. The scenarios
-    leave options alone."""
+    for), or why there are none: the market's code needs plain numbers, or its own method knows single cases only. The
+    scenarios leave options alone."""
     structure = case.market.structures[alternative.structure]
     if structure.respond is not None and structure.respond_together is None:  # it may know of several equilibria
-        return None
+        return "the market answers by a method of its own"
     tape = Tape.of(len(scenarios))
     with active(tape):
         try:
             data = varied(case.data, design, scenarios, tape)
             if case.market.check and case.market.check(data):
-                return None
+                return "the market does not accept the data of most scenarios"
             held: Held | Together
             if structure.respond_together is not None:
                 model, held = None, structure.respond_together(data, **alternative.options)
@@ -46,8 +46,10 @@ def values_together(
                 held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
                 model = held.model
             values = case.market.values(Solved(alternative, data, model, held))  # type: ignore[arg-type]
-        except Exception:  # whatever does not work on many numbers works on one: the single route says what is wrong
-            return None
+        except NotVectorised as error:
+            return str(error)
+        except Exception as error:  # what does not run on many numbers runs on one: that route says what is wrong
+            return f"the market's code does not run on many numbers ({type(error).__name__})"
     return values, held, ~tape.astray & held.ok
 
 

@@ -8,6 +8,7 @@ theirs. So what comes out is right for every scenario that is not astray, whatev
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,6 +140,9 @@ class Scenarios:
     def __abs__(self) -> Scenarios:
         return Scenarios(np.abs(self.values), self.tape)
 
+    def __floor__(self) -> Scenarios:
+        return Scenarios(np.floor(self.values), self.tape)
+
     def _asked(self, question: Element, other: Any) -> Any:
         if isinstance(other, np.ndarray):
             return _each(lambda one: self._asked(question, one), other)
@@ -209,7 +213,7 @@ def as_number(value: Any) -> Any:
 
 def is_finite(value: Any) -> bool:
     """Whether the number is finite: ``math.isfinite`` for either kind."""
-    return bool(value - value == 0)
+    return value.tape.decide(np.isfinite(value.values)) if isinstance(value, Scenarios) else math.isfinite(value)
 
 
 def larger(first: Any, second: Any) -> Any:
@@ -244,6 +248,31 @@ def unstacked(value: Any) -> Any:
     if tape is None or not isinstance(value, np.ndarray):
         return float(value)
     return Scenarios(np.broadcast_to(value, len(tape.astray)), tape)
+
+
+def where_larger(first: Any, second: Any, then: Any, otherwise: Any) -> Any:
+    """``then`` where first > second, else ``otherwise``, scenario by scenario; nobody goes astray."""
+    numbers = (first, second, then, otherwise)
+    one = next((number for number in numbers if isinstance(number, Scenarios)), None)
+    if one is None:
+        return then if first > second else otherwise
+    first, second, then, otherwise = (v.values if isinstance(v, Scenarios) else v for v in numbers)
+    return Scenarios(np.where(first > second, then, otherwise), one.tape)
+
+
+def ever_larger(first: Any, second: Any) -> bool:
+    """Whether first > second in some scenario that is not astray: nobody goes astray by the question."""
+    one = first if isinstance(first, Scenarios) else second
+    if not isinstance(one, Scenarios):
+        return bool(first > second)
+    first, second = (v.values if isinstance(v, Scenarios) else v for v in (first, second))
+    return bool(((first > second) & ~one.tape.astray).any())
+
+
+def one_by_one(reason: str) -> None:
+    """Said where code makes sense for plain numbers alone. Raises NotVectorised while it runs on many scenarios."""
+    if current() is not None:
+        raise NotVectorised(reason)
 
 
 def typical(value: Any) -> float:

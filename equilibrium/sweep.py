@@ -184,15 +184,18 @@ def _finish(
 
 
 def summarise(path: Path, alternatives: Sequence[str], units: Mapping[str, str]) -> pd.DataFrame:
-    """For every alternative: how many rows have which verdict, and the range and mean of every quantity; one row group
-    is in memory at a time. Columns alternative, quantity, index, rows, least, mean, most, unit."""
+    """For every alternative: how many rows have which verdict, how many were solved alone and why, and the range and
+    mean of every quantity; one row group is in memory at a time. Columns alternative, quantity, index, rows, least,
+    mean, most, unit."""
     file = pq.ParquetFile(path)
     counts: dict[tuple[str, str], int] = {}
     sums: dict[tuple[str, str], list[float]] = {}
     for group in range(file.num_row_groups):
         frame = file.read_row_group(group).to_pandas()
-        for (alternative, verdict), rows in frame.groupby(["alternative", "verdict"]).size().items():
-            counts[alternative, verdict] = counts.get((alternative, verdict), 0) + int(rows)
+        for what in ("verdict", "alone"):
+            for (alternative, word), rows in frame[frame[what] != ""].groupby(["alternative", what]).size().items():
+                key = (alternative, f"{what}={word}")
+                counts[key] = counts.get(key, 0) + int(rows)
         for name in units:
             if name not in frame:
                 continue
@@ -209,8 +212,8 @@ def summarise(path: Path, alternatives: Sequence[str], units: Mapping[str, str])
     rows = []
     for alternative in alternatives:
         rows += [
-            {"alternative": alternative, "quantity": "rows", "index": f"verdict={verdict}", "rows": number}
-            for (name, verdict), number in sorted(counts.items())
+            {"alternative": alternative, "quantity": "rows", "index": told, "rows": number}
+            for (name, told), number in sorted(counts.items(), key=lambda one: (one[0][1].startswith("alone"), *one[0]))
             if name == alternative
         ]
         for (name, column), (number, least, total, most) in sums.items():

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from ..mcp import DECISION, MixedComplementarity
+from ..mcp import DECISION, MULTIPLIER, MixedComplementarity
 from .elimination import Elimination, Factor
 from .settle import SHIFT, balance
 
@@ -26,8 +26,15 @@ NUMBERS = 2_000_000
 WORTH = 0.25
 """Share of the first scenarios that Newton from the common start must solve to be tried on the others."""
 
+VAST = 1e3
+"""Scaled multipliers (most are near one) beyond this are taken back where smaller ones do as well."""
+
 SETTLED = 1e-13
 """Relative residual at which a scenario needs no further step."""
+
+NOTHING = 1e-13
+"""A scaled column (most are near one) that is closer to zero than this may be rounding of zero. In a row where every
+term is such a number none of them is small in relation to the others, so the row would count as wrong."""
 
 START, INTERIOR = 1, 2
 """How a scenario was solved: by Newton from the common start, or from its own interior point; 0: it was not."""
@@ -224,7 +231,33 @@ def solve_from(problems: Problems, start: np.ndarray | None) -> tuple[np.ndarray
         better = error_then < error[left]
         z[:, left[better]], error[left[better]] = other[:, better], error_then[better]
         how[left[better]] = INTERIOR
+    _take_back(problems, z, error)
     return z, error, how
+
+
+def _take_back(problems: Problems, z: np.ndarray, error: np.ndarray) -> None:
+    """Replace vast multipliers, in place, where limits leave no room inside and others fit the same decisions: beside
+    large terms nothing is accurate. The rows of the same active set are solved again from multipliers of zero."""
+    multiplier = problems.shape.mcp.kind == MULTIPLIER
+    column = problems.shape.column[:, None]
+    size = np.abs((z / column)[multiplier]).max(axis=0, initial=0.0)
+    vast = np.flatnonzero((size > VAST) & (error <= 100 * SETTLED))
+    if not vast.size:
+        return
+    some, there = problems.of(vast), z[:, vast]
+    free = np.isneginf(some.lower) & np.isposinf(some.upper)
+    y = np.where(multiplier[:, None] & free, 0.0, there / column)
+    kept = np.where(there <= some.lower, np.inf, np.where(there >= some.upper, -np.inf, 0.0))
+    other, error_then = newton(some, y, kept, steps=3)
+    smaller = np.abs((other / column)[multiplier]).max(axis=0, initial=0.0) < size[vast]
+    better = smaller & (error_then <= 100 * SETTLED)
+    z[:, vast[better]], error[vast[better]] = other[:, better], error_then[better]
+
+
+def solve_inside(problems: Problems) -> np.ndarray:
+    """Solutions that are at no bound at which not all solutions are, as far as an interior point finds them."""
+    with np.errstate(all="ignore"):
+        return solve_from(problems, None)[0]
 
 
 def _entries(scaled: Problems, diagonal: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -260,8 +293,7 @@ def newton(
             break
         y = step(scaled, y, slack)
         slack = None
-        z = back(some, scaled, y)
-        found = some.error(z)
+        z, found = _tidy(some, back(some, scaled, y))
         stalled[alive] = np.where(found < 0.5 * error[alive], 0, stalled[alive] + 1)
         better = found < error[alive]
         best[:, alive[better]], error[alive[better]] = z[:, better], found[better]
@@ -276,6 +308,20 @@ def back(problems: Problems, scaled: Problems, y: np.ndarray) -> np.ndarray:
     """z of scaled points, inside the box, and exactly at a bound where y is."""
     z = np.clip(y * problems.shape.column[:, None], problems.lower, problems.upper)
     return np.where(y <= scaled.lower, problems.lower, np.where(y >= scaled.upper, problems.upper, z))
+
+
+def _tidy(problems: Problems, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(z, its relative residual), rounding of zero replaced by zero where that lowers the residual."""
+    error = problems.error(z)
+    off = np.flatnonzero(error > SETTLED)
+    if off.size:
+        some, there = problems.of(off), z[:, off]
+        noise = np.abs(there) <= NOTHING * problems.shape.column[:, None]
+        there = np.clip(np.where(noise, 0.0, there), some.lower, some.upper)
+        other = some.error(there)
+        better = other < error[off]
+        z[:, off[better]], error[off[better]] = there[:, better], other[better]
+    return z, error
 
 
 def step(scaled: Problems, y: np.ndarray, slack: np.ndarray | None) -> np.ndarray:

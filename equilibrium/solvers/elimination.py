@@ -122,9 +122,10 @@ class Elimination:
 
 
 def _runs(sizes: list[int]) -> list[tuple[int, int, int, int]]:
-    """Runs of equal numbers in an ascending list: (sum before, sum of squares before, how many, the number)."""
+    """Runs of equal numbers in an ascending list, zeros left out: (sum before, sum of squares before, how many, the
+    number)."""
     found, arm, product = [], 0, 0
-    for size in sorted(set(sizes)):
+    for size in sorted(set(sizes) - {0}):
         count = sizes.count(size)
         found.append((arm, product, count, size))
         arm, product = arm + count * size, product + count * size * size

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from equilibrium.errors import Fault
+from equilibrium.scenarios import as_number, larger
 
 from .setting import keys, scenarios
 
@@ -95,8 +96,8 @@ def _energies(data: Any) -> Iterator[Fault]:
     declared = data.tables["baselines"]["energy"]
     totals = declared.groupby(level=[0, 1]).sum()
     for row in data.tables["fleets"].itertuples():
-        wanted, found = row.vehicles * row.energy, float(totals.get(row.Index, 0.0))
-        if abs(found - wanted) > SUM * max(wanted, found):
+        wanted, found = row.vehicles * row.energy, as_number(totals.get(row.Index, 0.0))
+        if abs(found - wanted) > SUM * larger(wanted, found):
             message = f"the baseline of fleet {row.Index[1]} in scenario '{row.Index[0]}' is not what its vehicles need"
             yield _fault("baselines", message, "energy", f"{found:.12g}", f"a sum of {wanted:.12g} kWh")
     for (here, fleet, t), energy in declared.items():
@@ -146,7 +147,7 @@ def _plans(data: Any, table: pd.DataFrame, order: dict[str, int]) -> Iterator[Fa
             yield _fault("charging", f"more than the charger of vehicle {u} delivers in {t}", "energy", f"{energy:g}")
     for u, found in totals.items():
         wanted = table.at[u, "energy"]
-        if abs(found - wanted) > SUM * max(wanted, found):
+        if abs(found - wanted) > SUM * larger(wanted, found):
             message = f"what vehicle {u} declares is not what it needs"
             yield _fault("charging", message, "energy", f"{found:.12g}", f"a sum of {wanted:.12g} kWh")
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from equilibrium.scenarios import as_number, larger
+
 from . import setting
 
 Place = tuple[str, str]
@@ -106,27 +108,27 @@ def saved(model: Any) -> float:
     )
 
 
-def overload(again: Any, day: str, left: dict[Place, float]) -> float:
+def overload(again: Any, day: str, left: dict[Place, Any]) -> Any:
     """How far net loads exceed the ratings once what was left out arrives in the cheapest period, kWh.
 
     again: the clearing of the declared baselines; left: by (fleet, period).
     """
     model = again.model
-    last = min(model.period, key=lambda t: float(pyo.value(model.price[t])))
-    change: dict[Place, float] = {}
+    last = min(model.period, key=lambda t: as_number(pyo.value(model.price[t])))
+    change: dict[Place, Any] = {}
     for (u, t), f in left.items():
         for place, size in (((model.home[u], t), -f), ((model.home[u], last), f)):
             change[place] = change.get(place, 0.0) + size
     return sum(
-        max(0.0, load + change.get(place, 0.0) - float(pyo.value(setting.capacity(model, *place))))
+        larger(0.0, load + change.get(place, 0.0) - as_number(pyo.value(setting.capacity(model, *place))))
         for place, load in net_after(again, day).items()
     )
 
 
-def net_after(again: Any, day: str) -> dict[Place, float]:
+def net_after(again: Any, day: str) -> dict[Place, Any]:
     """Net load after clearing by (feeder, period), kWh; what the operator covers otherwise is taken off."""
     model, dispatch = again.model, again.dispatch[day]
-    after = {(f, t): float(pyo.value(model.net[day, f, t])) for f in model.feeder for t in model.period}
+    after = {(f, t): as_number(pyo.value(model.net[day, f, t])) for f in model.feeder for t in model.period}
     for sign, part in ((-1.0, dispatch.cut), (1.0, dispatch.add)):
         for (u, t), q in part.items():
             after[model.home[u], t] += sign * q

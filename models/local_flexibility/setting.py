@@ -14,6 +14,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from equilibrium.errors import Refused
+from equilibrium.scenarios import is_finite
 
 from .clearing import Limits
 from .congestion import FeedIn, Points
@@ -65,7 +66,7 @@ def setting(data: Any, scenario: str) -> pyo.ConcreteModel:
 def _beyond_ratings(data: Any, model: pyo.ConcreteModel) -> None:
     """``limited``: feeders with a limit on what they feed in; ``sensitivity``: what feeders load each point with."""
     here, limits = model.scenario, data.tables["feeders"].get("feed_in", {})
-    model.limited = {f for f in model.feeder if math.isfinite(limits.get((here, f), math.inf))}
+    model.limited = {f for f in model.feeder if is_finite(limits.get((here, f), math.inf))}
     if "feed_in" in data.tables["feeders"]:
         model.feed_in = data.param("feeders", "feed_in")
     model.sensitivity = {c: {} for s, c in keys(data, "points") if s == here}
@@ -118,7 +119,7 @@ def offered(model: pyo.ConcreteModel, baseline: Any, offers: str) -> Any:
 def chargeable(model: pyo.ConcreteModel, u: str, t: str) -> Any:
     """Pmax N_t dt: what a fleet's vehicles that are plugged in can charge (all, where the table does not say), kWh."""
     here, count = model.scenario, model.vehicles[model.scenario, u]
-    if (here, u, t) in model.plugged and math.isfinite(pyo.value(model.plugged[here, u, t])):
+    if (here, u, t) in model.plugged and is_finite(pyo.value(model.plugged[here, u, t])):
         count = model.plugged[here, u, t]
     return count * model.charger[here, u] * model.duration[t]
 

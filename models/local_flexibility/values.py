@@ -10,12 +10,13 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.scenarios import larger, where_larger
 
 from . import delivery, settlement, strategic, structures
 from .settlement import PRICES, Prices
-from .ties import Dispatch, split
+from .ties import Dispatch, even, least_shortage, split
 
-Row = tuple[str, str, float, str]
+Row = tuple[str, str, Any, str]
 ROUNDING = 1e-9  # part of the requirement that counts as nothing when asked who is pivotal
 
 
@@ -24,14 +25,15 @@ def quantities(solved: Any) -> pd.DataFrame:
     if solved.alternative.structure == "strategic":
         rows = list(strategic.report(solved))
     else:
-        rows = _baselines(solved.model) if solved.alternative.structure == "competitive" else list(_cleared(solved))
+        rows = _baselines(solved) if solved.alternative.structure == "competitive" else list(_cleared(solved))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 
 
-def _baselines(model: Any) -> list[Row]:
-    rows = []
-    for u, block in model.fleet.items():
-        rows += [("charging", f"fleet={u};period={t}", pyo.value(block.charge[t]), "kWh") for t in model.period]
+def _baselines(solved: Any) -> list[Row]:
+    rows: list[Row] = []
+    for u, block in solved.model.fleet.items():
+        charging = even(block.charge, solved.solution)
+        rows += [("charging", f"fleet={u};period={t}", energy, "kWh") for t, energy in charging.items()]
         rows.append(("bill", f"fleet={u}", pyo.value(block.bill), "EUR"))
     return rows
 
@@ -43,11 +45,11 @@ class Day:
 
     name: str
     dispatch: Dispatch
-    asked: dict[str, float]
-    paid: dict[str, float]
+    asked: dict[str, Any]
+    paid: dict[str, Any]
     prices: tuple[Prices, Prices] | None = None
-    rent: dict[str, float] = field(default_factory=dict)
-    missing: dict[str, float] = field(default_factory=dict)  # kWh unserved without the aggregator
+    rent: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, Any] = field(default_factory=dict)  # kWh unserved without the aggregator
 
 
 def days(solved: Any) -> list[Day]:
@@ -60,7 +62,7 @@ def days(solved: Any) -> list[Day]:
 
 def _settle(solved: Any) -> list[Day]:
     model, rule = solved.model, solved.model.settlement
-    alone = _without(solved) if rule == "vcg" else None
+    alone, shortage = _without(solved) if rule == "vcg" else (None, {})
     found = []
     for d, dispatch in split(solved).items():
         asked = settlement.bids(model, dispatch)
@@ -70,30 +72,26 @@ def _settle(solved: Any) -> list[Day]:
         elif alone is not None:
             cost = pyo.value(model.operator[d].cost)
             rent = {a: pyo.value(alone.operator[d, a].cost) - cost for a in model.aggregator}
-            missing = {a: _missing(alone.operator[d, a]) for a in model.aggregator}
+            missing = {a: shortage[d, a] for a in model.aggregator}
             found.append(Day(d, dispatch, asked, {a: asked[a] + rent[a] for a in asked}, None, rent, missing))
         else:
             found.append(Day(d, dispatch, asked, asked))
     return found
 
 
-def _without(solved: Any) -> Any:
-    """The clearing of every day without each aggregator in turn. Raises RuntimeError where it is not certified."""
+def _without(solved: Any) -> tuple[Any, dict[Any, Any]]:
+    """The clearing of every day without each aggregator in turn, and its shortage, kWh. Raises RuntimeError where it is
+    not certified."""
     model = structures.without_each(solved.data, solved.alternative.structure, solved.alternative.options)
     solution = solve(model)
     if not solution.certificate.ok:
         raise RuntimeError(f"clearing without one aggregator is not certified: {solution.certificate.scope}")
-    return model
-
-
-def _missing(block: Any) -> float:
-    parts = (block.unserved, block.component("curtailed") or {})
-    return sum(float(v.value) for part in parts for v in part.values())
+    return model, least_shortage(model, solution)
 
 
 def _cleared(solved: Any) -> Iterator[Row]:
     model = solved.model
-    expected: dict[str, float] = {}
+    expected: dict[str, Any] = {}
     for day in days(solved):
         weight = pyo.value(model.probability[model.scenario, day.name])
         for quantity, value in _totals(model, day).items():
@@ -119,7 +117,7 @@ UNITS = {
 }
 
 
-def _totals(model: Any, day: Day) -> dict[str, float]:
+def _totals(model: Any, day: Day) -> dict[str, Any]:
     price = {t: pyo.value(model.price[t]) for t in model.period}
     markup = {u: pyo.value(model.markup[model.scenario, a]) for u, a in model.owner.items()}
     unserved = day.dispatch.missing
@@ -140,7 +138,7 @@ def _totals(model: Any, day: Day) -> dict[str, float]:
 
 
 def _aggregators(model: Any, day: Day) -> Iterator[Row]:
-    accepted = dict.fromkeys(model.aggregator, 0.0)
+    accepted: dict[str, Any] = dict.fromkeys(model.aggregator, 0.0)
     for (u, _), q in day.dispatch.cut.items():
         accepted[model.owner[u]] += q
     bill = final_bills(model, day.dispatch)
@@ -153,13 +151,13 @@ def _aggregators(model: Any, day: Day) -> Iterator[Row]:
         if day.rent:
             needed = sum(pyo.value(most) for (d, _, _), most in model.requirement.items() if d == day.name)
             yield "Clarke rent", index, day.rent[a], "EUR"
-            yield "indispensable", index, float(day.missing[a] > ROUNDING * needed), "1"
+            yield "indispensable", index, where_larger(day.missing[a], ROUNDING * needed, 1.0, 0.0), "1"
 
 
-def final_bills(model: Any, dispatch: Dispatch) -> dict[str, float]:
+def final_bills(model: Any, dispatch: Dispatch) -> dict[str, Any]:
     """What each aggregator pays for the energy that is charged in the end, at wholesale prices, EUR."""
     price = {t: pyo.value(model.price[t]) for t in model.period}
-    found = dict.fromkeys(model.aggregator, 0.0)
+    found: dict[str, Any] = dict.fromkeys(model.aggregator, 0.0)
     for sign, part in ((1, model.baseline), (-1, dispatch.cut), (1, dispatch.add)):
         for (u, t), q in part.items():
             found[model.owner[u]] += sign * price[t] * pyo.value(q)
@@ -168,16 +166,16 @@ def final_bills(model: Any, dispatch: Dispatch) -> dict[str, float]:
 
 def _network(model: Any, day: Day) -> Iterator[Row]:
     """Net loads before and after, and in congested periods the requirement and the residual supply of who offers."""
-    moved: dict[tuple[str, str], float] = {}
+    moved: dict[tuple[str, str], Any] = {}
     for sign, part in ((-1, day.dispatch.cut), (1, day.dispatch.add)):
         for (u, t), q in part.items():
             place = (model.home[u], t)
             moved[place] = moved.get(place, 0.0) + sign * q
-    offers: dict[tuple[str, str], dict[str, float]] = {}
+    offers: dict[tuple[str, str], dict[str, Any]] = {}
     for (u, t), most in model.offer.items():
         by = offers.setdefault((model.home[u], t), {})
         by[model.owner[u]] = by.get(model.owner[u], 0.0) + pyo.value(most)
-    after: dict[tuple[str, str], float] = {}
+    after: dict[tuple[str, str], Any] = {}
     for f in model.feeder:
         for t in model.period:
             index = f"day={day.name};feeder={f};period={t}"
@@ -196,7 +194,7 @@ def _network(model: Any, day: Day) -> Iterator[Row]:
                     index = f"aggregator={a};day={day.name};feeder={f};period={t}"
                     rest = (sum(by.values()) - by.get(a, 0.0)) / needed
                     yield "residual supply index", index, rest, "1"
-                    yield "pivotal", index, float(rest < 1 - ROUNDING), "1"
+                    yield "pivotal", index, where_larger(1 - ROUNDING, rest, 1.0, 0.0), "1"
     yield from _points(model, day, after)
 
 
@@ -209,7 +207,7 @@ def _undelivered(model: Any, day: Day) -> Iterator[Row]:
     for (u, t), s in model.baseline.items():
         kept = pyo.value(s) - day.dispatch.cut.get((u, t), 0.0) + day.dispatch.add.get((u, t), 0.0)
         if (model.scenario, u, t) in model.availability:
-            left[u, t] = max(0.0, kept - pyo.value(model.availability[model.scenario, u, t]))
+            left[u, t] = larger(0.0, kept - pyo.value(model.availability[model.scenario, u, t]))
     extra = delivery.overload(Cleared(model, {day.name: day.dispatch}), day.name, left)
     index = f"day={day.name}"
     yield "not delivered", index, sum(left.values()), "kWh"
@@ -225,7 +223,7 @@ class Cleared:
     dispatch: dict[str, Dispatch]
 
 
-def _points(model: Any, day: Day, after: dict[tuple[str, str], float]) -> Iterator[Row]:
+def _points(model: Any, day: Day, after: dict[tuple[str, str], Any]) -> Iterator[Row]:
     for c, weight in model.sensitivity.items():
         for t in model.period:
             index = f"day={day.name};period={t};point={c}"
