@@ -97,7 +97,10 @@ def told(problem: LeaderProblem, spread: Reactions) -> str:
 
 def answer(reaction: MixedComplementarity) -> np.ndarray | None:
     """An answer of the followers once x is decided (``LeaderProblem.reaction.at(x)``), or None where none was found."""
-    z, outcome = newton.solve(reaction, iterations=30)
+    try:
+        z, outcome = newton.solve(reaction, iterations=30)
+    except ArithmeticError:  # a term without a value or a slope
+        return None
     if outcome.ok:
         return z
     if reaction.is_affine and not _possible(reaction):
