@@ -19,7 +19,7 @@ import pyomo.environ as pyo
 from equilibrium.errors import Refused
 
 from . import generation, strategic
-from .structures import bill, own_energy, setting, supply_at
+from .structures import buyers, compete, own_energy, setting, supply_at
 
 
 def _setting(data: Any) -> pyo.ConcreteModel:
@@ -70,33 +70,16 @@ def battery_efficient(data: Any) -> pyo.ConcreteModel:
     return model
 
 
-def _owners(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> dict[Any, Any]:
-    """A Block ``aggregator[name]`` with a battery for every name; the Blocks by name."""
-    model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
-    model.aggregator = pyo.Block(model.aggregators)
-    for name in model.aggregators:
-        battery(model, model.aggregator[name], energy[name])
-    return dict(model.aggregator.items())
-
-
-def _compete(model: pyo.ConcreteModel, blocks: dict[Any, Any]) -> pyo.ConcreteModel:
-    """Independent owners, each minimising what it pays less what it earns while all of them move the price."""
-    supply_at(model, lambda t: sum(block.load[t] for block in blocks.values()))
-    for block in blocks.values():
-        block.minimise_bill = pyo.Objective(expr=bill(model, block.load))
-    return model
-
-
 def battery_cournot(data: Any, aggregators: int = 2) -> pyo.ConcreteModel:
     """A owners with equal batteries compete."""
     model = _setting(data)
-    return _compete(model, _owners(model, _equal(model, aggregators)))
+    return compete(model, buyers(model, _equal(model, aggregators), battery))
 
 
 def battery_shares(data: Any) -> pyo.ConcreteModel:
     """Owners with the shares of table ``aggregators`` compete."""
     model = _setting(data)
-    return _compete(model, _owners(model, own_energy(model, data)))
+    return compete(model, buyers(model, own_energy(model, data), battery))
 
 
 def _equal(model: pyo.ConcreteModel, count: int) -> dict[Any, Any]:
@@ -116,11 +99,11 @@ def strategic_battery_cournot(data: Any, aggregators: int = 2, timing: str = str
     """A owners with equal batteries, and generators with market power."""
     model = _setting(data)
     generation.plants(model, data)
-    return strategic.compete(model, _owners(model, _equal(model, aggregators)), timing)
+    return strategic.compete(model, buyers(model, _equal(model, aggregators), battery), timing)
 
 
 def strategic_battery_shares(data: Any, timing: str = strategic.NASH) -> pyo.ConcreteModel:
     """Owners of batteries with the shares of table ``aggregators``, and generators with market power."""
     model = _setting(data)
     generation.plants(model, data)
-    return strategic.compete(model, _owners(model, own_energy(model, data)), timing)
+    return strategic.compete(model, buyers(model, own_energy(model, data), battery), timing)

@@ -160,8 +160,8 @@ def _room(data: Any, name: Any, between: Mapping[Any, tuple[Any, Any]]) -> list[
             )
             return [Fault("aggregators.csv", message, row, "limit", f"{limit:g}", f"{needed} MWh")]
         message = f"the windows of {name} leave no room for its energy"
-        return [Fault("windows.csv", message, None, "largest", f"a sum of {most:g}", f"at least {energy:g} MWh")]
+        return [Fault("windows.csv", message, None, "largest", f"a sum of {most:.12g}", f"at least {energy:.12g} MWh")]
     if least > energy * (1 + ROUNDING):
         message = f"the windows of {name} ask for more than its energy"
-        return [Fault("windows.csv", message, None, "lowest", f"a sum of {least:g}", f"at most {energy:g} MWh")]
+        return [Fault("windows.csv", message, None, "lowest", f"a sum of {least:.12g}", f"at most {energy:.12g} MWh")]
     return []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from .structures import bill, buyer, setting, supply_at
+from .structures import bill, buyers, setting, supply_at
 from .supply import cost
 
 PRO_RATA, INCREMENT = "pro_rata", "increment"
@@ -20,10 +20,7 @@ PRO_RATA, INCREMENT = "pro_rata", "increment"
 def pay_as_bid(data: Any, aggregators: int = 2, sharing: str = PRO_RATA) -> pyo.ConcreteModel:
     """A aggregators with equal shares minimise what they pay under pay-as-bid."""
     model = setting(data)
-    model.aggregators = pyo.Set(initialize=range(1, aggregators + 1), ordered=True)
-    model.aggregator = pyo.Block(model.aggregators)
-    for block in model.aggregator.values():
-        buyer(model, block, model.flexible_energy / aggregators)
+    buyers(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)})
     supply_at(model, lambda t: sum(block.load[t] for block in model.aggregator.values()))
     if sharing == PRO_RATA:
         for t in model.period:  # C(q)/q

@@ -134,12 +134,13 @@ def dso_aggregator(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     return model
 
 
-def buyers(model: pyo.ConcreteModel, energy: dict[Any, Any]) -> dict[Any, Any]:
-    """A Block ``aggregator[name]`` for every name, which decides when to take its energy; the Blocks by name."""
+def buyers(model: pyo.ConcreteModel, energy: dict[Any, Any], decides: Any = buyer) -> dict[Any, Any]:
+    """A Block ``aggregator[name]`` for every name, which decides when to take its energy (``decides`` states what it
+    decides, as ``buyer`` does); the Blocks by name."""
     model.aggregators = pyo.Set(initialize=list(energy), ordered=True)
     model.aggregator = pyo.Block(model.aggregators)
     for name in model.aggregators:
-        buyer(model, model.aggregator[name], energy[name])
+        decides(model, model.aggregator[name], energy[name])
     return dict(model.aggregator.items())
 
 
@@ -151,7 +152,7 @@ def spend_little(model: pyo.ConcreteModel, block: Any) -> None:
     block.minimise_bill = pyo.Objective(expr=spent)
 
 
-def _compete(model: pyo.ConcreteModel, blocks: dict[Any, Any]) -> pyo.ConcreteModel:
+def compete(model: pyo.ConcreteModel, blocks: dict[Any, Any]) -> pyo.ConcreteModel:
     """Independent aggregators, each minimising what it spends on its own energy while all of them move the price."""
     supply_at(model, lambda t: sum(block.load[t] for block in blocks.values()), own.shifting(blocks))
     for block in blocks.values():
@@ -162,7 +163,7 @@ def _compete(model: pyo.ConcreteModel, blocks: dict[Any, Any]) -> pyo.ConcreteMo
 def cournot(data: Any, aggregators: int = 2, netted: str = "no") -> pyo.ConcreteModel:
     """A aggregators with equal shares of the flexible energy (Proposition 3): Cournot competition among buyers."""
     model = setting(data, netted)
-    return _compete(model, buyers(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}))
+    return compete(model, buyers(model, {k + 1: model.flexible_energy / aggregators for k in range(aggregators)}))
 
 
 def own_energy(model: pyo.ConcreteModel, data: Any) -> dict[Any, Any]:
@@ -177,7 +178,7 @@ def shares(data: Any, netted: str = "no") -> pyo.ConcreteModel:
     model = setting(data, netted)
     blocks = buyers(model, own_energy(model, data))
     own.state(model, data, blocks)
-    return _compete(model, blocks)
+    return compete(model, blocks)
 
 
 def planned(model: pyo.ConcreteModel, data: Any) -> Any:
@@ -211,7 +212,7 @@ def mixed_own_dispatch(data: Any, aggregators: int = 2, netted: str = "no") -> p
     model.dso_share = data.param("parameters", "dso_share")
     rest = (1 - model.dso_share) * model.flexible_energy / (aggregators - 1)
     energy = {"dso": model.dso_share * model.flexible_energy}
-    return _compete(model, buyers(model, energy | {f"rival {k + 1}": rest for k in range(aggregators - 1)}))
+    return compete(model, buyers(model, energy | {f"rival {k + 1}": rest for k in range(aggregators - 1)}))
 
 
 def mixed_dso_dispatch(data: Any, netted: str = "no") -> pyo.ConcreteModel:

@@ -267,3 +267,49 @@ def test_limits_of_their_own_cost_more_than_market_power() -> None:
     cost = {one.alternative.name: one.value("system cost") for one in found}
     assert cost["efficient, own limits"] - cost["efficient"] == pytest.approx(1623.5, abs=0.5)
     assert cost["fleets"] - cost["efficient, own limits"] == pytest.approx(8.04, abs=5e-3)
+
+
+# -------------------------------------------------------------------------------------------------------- random fleets
+
+
+def random_fleet(number: int) -> tuple[Data, list[Fleet], list[Plant]]:
+    """Two to six periods, two to four aggregators, windows and costs here and there, one or two generators."""
+    rng = np.random.default_rng((8, number))
+    T, A = int(rng.integers(2, 7)), int(rng.integers(2, 5))
+    x = np.sort(rng.uniform(2, 4, T))
+    shares, S = rng.dirichlet(np.ones(A)), float(rng.uniform(0.5, 3))
+    plants = [(float(rng.uniform(0, 1)), float(rng.uniform(0, 1))) for _ in range(rng.integers(1, 3))]
+    data = periods(x, plants, shares=tuple(shares), flexible_energy=S, capacity=1.5)
+    windows: dict[tuple[int, str], Window] = {}
+    fleets = []
+    costs = rng.uniform(0, 2, A) * rng.integers(0, 2, A)
+    for n, share in enumerate(shares):
+        low, high = np.zeros(T), np.full(T, inf)
+        for k in range(T):
+            if rng.random() < 0.5:
+                low[k] = share * S / T * rng.choice([0.0, rng.uniform(0, 1)])
+                high[k] = share * S / T * rng.choice([inf, rng.uniform(1, 2)])
+                windows[n + 1, data.tables["demand"].index[k]] = (low[k], high[k])
+        fleets.append(Fleet(share * S, low, high, costs[n]))
+    return fleet(data, tuple(costs), windows or None), fleets, [Plant(a, b, 1.5) for a, b in plants]
+
+
+@pytest.mark.parametrize("number", range(30))
+def test_random_fleets_are_where_replies_in_turn_end(number: int) -> None:
+    """Loads, prices and cost with and without generators; the planner's cost and that nobody beats it."""
+    data, fleets, plants = random_fleet(number)
+    assert not market.check(data)
+    x = data.tables["demand"]["load"].to_numpy()
+    for structure, best, there in (
+        ("shares", "efficient_shares", []),
+        ("strategic_shares", "first_best_shares", plants),
+    ):
+        one, plan = (solve_one(market, data, Alternative(name, name, {})) for name in (structure, best))
+        assert one.solution.certificate.verdict == plan.solution.certificate.verdict == "certified"
+        expected, prices, cost = play(x, fleets, there, 0.0, 0.5)
+        assert loads(one) == pytest.approx(expected, abs=1e-8)
+        assert [pyo.value(one.model.price[t]) for t in one.model.period] == pytest.approx(prices, abs=1e-8)
+        assert one.value("system cost") == pytest.approx(cost, rel=1e-9)
+        assert one.value("loss against efficient") >= -1e-9 * cost
+        if structure == "shares":
+            assert plan.value("system cost") == pytest.approx(play(x, fleets, there, 0.0, 0.5, 0.0)[2], rel=1e-9)
