@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .response import CLOSE, Group, Point, of_some, respond
-from .search import Zeros, all_zeros, approach, polish
+from .search import Zeros, approach, follow, part_by_part, polish
 
 Array = np.ndarray
 
@@ -140,7 +140,16 @@ class Game:
         price = Price(*(of_some(getattr(self.price, one.name), scenarios) for one in fields(Price)))
         return Game(of_some(self.a, scenarios), of_some(self.b, scenarios), self.start, self.alpha, price)
 
-    def alone(self, j: int, given: float) -> Game:
+    def at(self, scenario: int) -> Game:
+        """One of its scenarios by itself, users who are not served left out."""
+        a, b = (values[:, min(scenario, values.shape[1] - 1)] for values in (self.a, self.b))
+        served = np.isfinite(b)
+        sizes = np.add.reduceat(served, self.start[:-1], dtype=int)
+        there = sizes > 0
+        price = Price(*(float(np.ravel(of_some(getattr(self.price, one.name), scenario))[0]) for one in fields(Price)))
+        return Game(a[served], b[served], np.append(0, np.cumsum(sizes[there])), self.alpha[there], price)
+
+    def alone(self, j: int, given: Any) -> Game:
         """The game of aggregator ``j`` by itself while the others buy ``given`` MWh."""
         inside = slice(self.start[j], self.start[j + 1])
         size = np.array([0, self.start[j + 1] - self.start[j]])
@@ -245,7 +254,7 @@ def _fields(point: Point) -> tuple[Any, ...]:
     return tuple(getattr(point, one.name) for one in fields(point))
 
 
-def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
+def parts_of(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
     """Intervals of the total on which no user drops out, up to ``high``; whether these are all."""
     low, edges = SMALL * high, []
     for group in game.choosy:
@@ -267,7 +276,7 @@ def _parts(game: Game, high: float) -> tuple[list[tuple[float, float]], bool]:
 def crowded(game: Game) -> bool:
     """Whether users may drop out at so many prices that they are not examined."""
     high = ceiling(game) if game.choosy else 0.0
-    return high > 0 and not _parts(game, high)[1]
+    return high > 0 and not parts_of(game, high)[1]
 
 
 def ceiling(game: Game) -> float:
@@ -342,20 +351,15 @@ def candidates(game: Game, allowed: int | None = None, excess: Excess | None = N
     if not high > 0:
         return Zeros((), True)
     excess, kappa = excess or Excess(game), game.kappa
-    parts, complete = _parts(game, high)
+    parts, complete = parts_of(game, high)
     if len(parts) == 1 and (allowed == 0 or (kappa is not None and kappa <= 0)):
         only = one(game, high, excess)
         return Zeros(() if only is None else (only,), kappa is not None and kappa <= 0)
     if not complete:
         only = one(game, high, excess)
         return Zeros(() if only is None else (only,), False)
-    found: list[float] = []
     budget = max(50, WORK // len(game.a)) if allowed is None else allowed
-    for low, top in parts:
-        part = all_zeros(excess, low, top, kappa, budget)
-        found += part.found
-        complete = complete and part.complete
-    return Zeros(tuple(found), complete)
+    return follow(part_by_part(parts, kappa, budget), excess)
 
 
 def one(game: Game, high: float, excess: Excess) -> float | None:

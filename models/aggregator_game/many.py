@@ -5,8 +5,8 @@ served has a first value of minus infinity. The same equations as for one scenar
 scenario's equilibrium is examined in the same way: every aggregator's best response to the others is looked for anew,
 over all deviations.
 
-What is left undecided here is to be answered alone: users of aggregators with 0 < alpha < 1 who might drop out, alpha
-below one half, whatever does not pass the examination.
+What is left undecided here is to be answered alone: searches that take long, scenarios that may have no equilibrium
+because an aggregator with 0 < alpha < 1 leaves every candidate, whatever does not pass the examination.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from equilibrium.scenarios import NotVectorised, current
 from equilibrium.tolerances import DISTANCE, REGRET, RESIDUAL
 
 from .equilibria import WORSE, Profile, profile, shared, verdict
-from .game import EDGE, SMALL, Excess, Game, bounds, own
+from .game import EDGE, SMALL, Excess, Game, bounds, ceiling, own, parts_of
 from .response import Group
-from .search import follow_each, polish_each, searching
+from .search import Zeros, follow_each, part_by_part, polish_each, searching
 
 Array = np.ndarray
 
@@ -83,11 +83,13 @@ def _fairness(game: Game, count: int) -> Iterator[tuple[Array, Array]]:
 
 
 def _play(game: Game, count: int) -> Answers:
-    answers, kappa = Answers.empty(game, count), game.kappa
+    answers, high, kappa = Answers.empty(game, count), ceilings(game, count), game.kappa
     if kappa is None or (kappa > 0 and game.choosy):
-        return answers
-    high, blocking = ceiling(game, count), _lowest(game, count)
-    left = np.flatnonzero(high > 0)
+        return _thorough(game, count)
+    unsure = np.flatnonzero(np.isnan(high))
+    if unsure.size:
+        answers.take(unsure, _thorough(game.only(unsure), len(unsure)))
+    left, blocking = np.flatnonzero(high > 0), _lowest(game, count)
     if kappa <= 0 and (game.alpha >= 1).any():
         left = _without(game, high, blocking, left, answers)
     if not left.size:
@@ -105,10 +107,46 @@ def _play(game: Game, count: int) -> Answers:
     if there.size:
         game = game.only(there)
         one = profile(game, total[there])
-        passed = examine(game, one)
+        passed, _ = examine(game, one)
         answers.verdict[left[there]] = np.where(passed, words[there], "")
         answers.x[:, left[there]] = one.x
     return answers
+
+
+def _thorough(game: Game, count: int) -> Answers:
+    """Where users may drop out, or slopes are not known: every stationary total, and those that no aggregator leaves
+    for another stationary purchase."""
+    answers, found = Answers.empty(game, count), every(game, count)
+    counted, sure = np.zeros(count, dtype=int), np.array([one is not None for one in found])
+    for some, totals in _in_turn(found):
+        part = game.only(some)
+        one = profile(part, totals)
+        passed, stands = examine(part, one)
+        sure[some] &= passed | ~stands
+        first = passed & (counted[some] == 0)
+        answers.x[:, some[first]] = one.x[:, first]
+        counted[some] += passed
+    for k in np.flatnonzero(sure & (counted > 0)).tolist():
+        answers.verdict[k] = verdict(int(counted[k]), bool(found[k] and found[k].complete))
+    return answers
+
+
+def every(game: Game, count: int) -> list[Zeros | None]:
+    """All totals at which every aggregator's purchase is stationary, by scenario; None where the search takes long."""
+    found: list[Zeros | None] = [None] * count
+    searches, some = [], []
+    for k in range(count):
+        one = game.at(k)
+        high = ceiling(one)
+        parts, complete = parts_of(one, high) if high > 0 else ([], False)
+        if parts and complete:
+            searches.append(part_by_part(parts, one.kappa, SEARCH))
+            some.append(k)
+    if some:
+        known = follow_each(searches, Excess(game.only(np.array(some))))
+        for k, zeros in zip(some, known, strict=True):
+            found[k] = zeros if zeros.complete or game.kappa is None else None
+    return found
 
 
 def _without(game: Game, high: Array, blocking: Array, left: Array, answers: Answers) -> Array:
@@ -148,7 +186,7 @@ def _lowest(game: Game, count: int) -> Array:
     return np.broadcast_to(np.flatnonzero(inside)[_served(game)[inside].argmin(axis=0)], (count,))
 
 
-def ceiling(game: Game, count: int) -> Array:
+def ceilings(game: Game, count: int) -> Array:
     """A total that no equilibrium exceeds (scenarios,); NaN where users might drop out below it.
 
     Nobody buys above the highest first value, an aggregator with alpha >= 1 has all its users served, and where even
@@ -196,8 +234,9 @@ class Responses:
         return Responses(self.excess.only(scenarios))
 
 
-def examine(game: Game, one: Profile) -> Array:
-    """Whether nobody would deviate (scenarios,): every measure of the certificate is within its tolerance."""
+def examine(game: Game, one: Profile) -> tuple[Array, Array]:
+    """(Whether every measure of the certificate is within its tolerance; whether all choices of who takes part are the
+    best), (scenarios,) each."""
     first, live = game.start[:-1], np.add.reduceat(np.isfinite(game.b), game.start[:-1], dtype=int) > 0
     alpha = np.where(np.diff(game.start) > 1, game.alpha, 0.0)[:, None]
     best, answered = responses(game, one)
@@ -208,25 +247,24 @@ def examine(game: Game, one: Profile) -> Array:
     size = np.where(largest > 0, largest, one.x.max(axis=0))
     away = np.maximum.reduceat(np.abs(best.x - one.x), first)
     residual = np.maximum.reduceat(mismatch(game, one), first)
-    with np.errstate(invalid="ignore"):
-        passed = (np.abs(there - here) <= REGRET * np.maximum(bill, 1e-300)) & (residual <= RESIDUAL)
-        passed &= away <= DISTANCE * np.maximum(size, 1e-300)
-        passed &= ~((alpha > 0) & (alpha < 1)) | (here >= there - WORSE * np.abs(there))
-    return np.asarray(((passed & answered) | ~live).all(axis=0))
+    passed = (np.abs(there - here) <= REGRET * np.maximum(bill, 1e-300)) & (residual <= RESIDUAL)
+    passed &= away <= DISTANCE * np.maximum(size, 1e-300)
+    chosen = ~((alpha > 0) & (alpha < 1)) | ~answered | (here >= there - WORSE * np.abs(there))
+    return ((passed & chosen & answered) | ~live).all(axis=0), (chosen | ~live).all(axis=0)
 
 
 def responses(game: Game, one: Profile) -> tuple[Profile, Array]:
     """Every aggregator's best response to the others, (aggregators, scenarios), and whether it is known to be that."""
     first, given = game.start[:-1], one.y.sum(axis=0) - one.y
     alone = replace(game, price=replace(game.price, given=given))
+    all_served, choosy = _members(game)
     lowest = np.minimum.reduceat(_served(game), first)
-    all_served, choosy = (np.where(kind[:, None], lowest, np.inf) for kind in _members(game))
-    high = _ceiling(alone, np.maximum.reduceat(game.b, first), all_served, choosy, lambda bought: bought)
-    high = np.broadcast_to(high, given.shape)
+    limits = (np.where(kind[:, None], lowest, np.inf) for kind in (all_served, choosy))
+    high = np.broadcast_to(_ceiling(alone, np.maximum.reduceat(game.b, first), *limits, lambda y: y), given.shape)
+    high = np.where((choosy & (game.alpha < 0.5))[:, None], np.nan, high)  # the slope is not bounded
     nothing = ~(high > 0)
-    excess = Excess(alone)
-    y = polish_each(Responses(excess), SMALL * high, high, START * high, nothing)
-    keeps_out = nothing & ~np.isnan(high) & ~_members(game)[0][:, None]
+    y = polish_each(Responses(Excess(alone)), SMALL * high, high, START * high, nothing)
+    keeps_out = nothing & ~np.isnan(high) & ~all_served[:, None]
     y = np.where(keeps_out, 0.0, y)
     answered = ~np.isnan(y)
     p, q, _ = alone.price.at(np.where(answered, y, one.y))
@@ -234,7 +272,38 @@ def responses(game: Game, one: Profile) -> tuple[Profile, Array]:
     excess.meet(p, q)
     found = shared(alone, excess, y, p, q)
     out = np.repeat(keeps_out, np.diff(game.start), axis=0)
-    return replace(found, x=np.where(out, 0.0, found.x), s=np.where(out, 0.0, found.s)), answered
+    found = replace(found, x=np.where(out, 0.0, found.x), s=np.where(out, 0.0, found.s))
+    for j in np.flatnonzero(choosy):
+        some = np.flatnonzero(np.isnan(high[j]))
+        if some.size:
+            inside = slice(game.start[j], game.start[j + 1])
+            mine = game.only(some).alone(int(j), given[j, some])
+            answered[j, some] = _choices(mine, found.x[inside], found.s[inside], some)
+    return found, answered
+
+
+def _choices(mine: Game, x: Array, s: Array, some: Array) -> Array:
+    """The best of all stationary purchases of an aggregator by itself, put into its users' x and s in some scenarios;
+    where these are known to be all."""
+    found = every(mine, len(some))
+    x[:, some], s[:, some] = 0.0, 0.0
+    top = np.full(len(some), -np.inf)
+    for which, totals in _in_turn(found):
+        part = mine.only(which)
+        one = profile(part, totals)
+        worth = payoffs(part, one.s)[0]
+        better = worth > top[which]
+        top[which] = np.maximum(worth, top[which])
+        x[:, some[which[better]]], s[:, some[which[better]]] = one.x[:, better], one.s[:, better]
+    return np.array([one is not None for one in found])
+
+
+def _in_turn(found: Sequence[Zeros | None]) -> Iterator[tuple[Array, Array]]:
+    """The first totals of all scenarios that have one, the second ones, and so on: (scenarios, totals)."""
+    lists = [one.found if one else () for one in found]
+    for c in range(max(map(len, lists), default=0)):
+        which = [k for k, totals in enumerate(lists) if len(totals) > c]
+        yield np.array(which), np.array([lists[k][c] for k in which])
 
 
 def payoffs(game: Game, s: Array) -> Array:
@@ -312,7 +381,7 @@ def kept(a: Array, b: Array, owner: Array, alpha: Array, rules: Sequence[str], p
     alone, level = Game(a, b, np.arange(len(a) + 1), np.zeros(len(a)), price), np.empty(count)
     for some in _slices(np.arange(count), len(a)):
         game = alone.only(some)
-        high = ceiling(game, len(some))
+        high = ceilings(game, len(some))
         total = polish_each(Excess(game), SMALL * high, high, START * high, ~(high > 0))
         level[some] = game.price.at(total)[0]
     tape.astray |= np.isnan(level)

@@ -56,7 +56,7 @@ class Point:
     theta_dq: Array | float = 0.0
 
 
-def of_some(values: Any, scenarios: Array) -> Any:
+def of_some(values: Any, scenarios: Any) -> Any:
     """Numbers of some scenarios; what is the same in all stays."""
     return values[..., scenarios] if isinstance(values, np.ndarray) and values.shape[-1] > 1 else values
 

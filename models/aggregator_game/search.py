@@ -9,7 +9,7 @@ nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -107,6 +107,17 @@ def searching(low: float, high: float, kappa: float | None, allowed: int) -> Sea
     except Exhausted:
         return Zeros(tuple(sorted(found)), False)
     return Zeros(tuple(sorted(found)), True)
+
+
+def part_by_part(parts: Sequence[tuple[float, float]], kappa: float | None, allowed: int) -> Search[Zeros]:
+    """``searching`` on one interval after the other."""
+    found: list[float] = []
+    complete = True
+    for low, high in parts:
+        part = yield from searching(low, high, kappa, allowed)
+        found += part.found
+        complete = complete and part.complete
+    return Zeros(tuple(found), complete)
 
 
 def _polish(low: float, high: float, start: float | None) -> Search[float | None]:

@@ -21,7 +21,7 @@ from models.aggregator_game.equilibria import profile, solve
 from models.aggregator_game.game import Game, Price
 
 DATA = Path(__file__).parents[2] / "data" / "aggregator_game"
-DECIDED = ((0.0,), (0.5, 0.75, 1.0), (1.0, 2.0), (0.0, 1.0, 5.0), (INF, 1.0), (INF, 20.0))
+ALPHAS = ((0.0,), (0.25, 0.4), (0.5, 0.75, 1.0), (0.1, 0.75, INF), (1.0, 2.0), (0.0, 1.0, 5.0), (INF, 1.0), (INF, 20.0))
 
 
 def drawn(case: Case, ends: dict[str, tuple[float, float]], count: int, alternative: str = "") -> Design:
@@ -49,9 +49,9 @@ def compared(case: Case, design: Design) -> pd.DataFrame:
 # ---- as a user asks -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("alphas", DECIDED, ids=str)
+@pytest.mark.parametrize("alphas", ALPHAS, ids=str)
 def test_rows_of_random_games_are_those_of_single_answers(alphas: tuple[float, ...]) -> None:
-    random, together = np.random.default_rng(DECIDED.index(alphas)), []
+    random, together = np.random.default_rng(ALPHAS.index(alphas)), []
     case = read_case(DATA / "textbook_r1")
     for membership in ("literal", "filtered"):
         one = random_game(random, alphas, 3)
@@ -60,7 +60,7 @@ def test_rows_of_random_games_are_those_of_single_answers(alphas: tuple[float, .
         ends = {"parameters.price_slope": (0.01, 0.3), "parameters.price_intercept": (0.0, 1.0)}
         for k, key in enumerate(case.data.tables["users"].index):
             ends[f"users.first_value[{key[0]},{key[1]}]"] = (0.6 * one.b[k], 1.2 * one.b[k])
-        together.append((compared(case, drawn(case, ends, 8))["route"] == "together").mean())
+        together.append((compared(case, drawn(case, ends, 6))["route"] == "together").mean())
     assert max(together) > 0.5
 
 
@@ -129,15 +129,15 @@ def test_the_examination_finds_what_is_no_equilibrium(alpha: float) -> None:
     found = many.play(one, 40)
     assert (found.verdict != "").all()
     right = profile(one, found.x.sum(axis=0))
-    assert many.examine(one, right).all()
-    assert not many.examine(one, profile(one, right.total * (1 + 1e-6))).any()
+    assert many.examine(one, right)[0].all()
+    assert not many.examine(one, profile(one, right.total * (1 + 1e-6)))[0].any()
     for user in range(len(base.a)):
         moved = right.x.copy()
         moved[user] *= 1 + 1e-6
         s = moved * (one.b - right.price - one.a * moved)
-        assert not many.examine(one, replace(right, x=moved, s=s))[right.x[user] > 0.1 * right.x.max(axis=0)].any(), (
-            user
-        )
+        assert not many.examine(one, replace(right, x=moved, s=s))[0][
+            right.x[user] > 0.1 * right.x.max(axis=0)
+        ].any(), user
 
 
 # ---- the method itself ----------------------------------------------------------------------------------------------
@@ -170,21 +170,22 @@ def agree(base: Game, one: Game, count: int) -> int:
     return int((found.verdict != "").sum())
 
 
-@pytest.mark.parametrize("alphas", DECIDED, ids=str)
+@pytest.mark.parametrize("alphas", ALPHAS, ids=str)
 def test_random_scenarios_agree_with_single_ones(alphas: tuple[float, ...]) -> None:
     random = np.random.default_rng(3)
     answered = 0
-    for _ in range(6):
-        base = random_game(random, alphas)
-        answered += agree(base, scenarios(base, random, 12), 12)
-    assert answered > 36
+    for _ in range(4):
+        base = random_game(random, alphas, 3)
+        answered += agree(base, scenarios(base, random, 8), 8)
+    assert answered > 20
 
 
 @pytest.mark.slow
 def test_ten_thousand_scenarios_agree_with_single_ones() -> None:
     random = np.random.default_rng(4)
     answered = 0
+    quick = [alphas for alphas in ALPHAS if not {0.1, 0.25} & set(alphas)]  # below 1/2 a single answer takes long
     for k in range(100):
-        base = random_game(random, DECIDED[k % len(DECIDED)])
+        base = random_game(random, quick[k % len(quick)])
         answered += agree(base, scenarios(base, random, 100), 100)
-    assert answered > 7_000
+    assert answered > 9_000
