@@ -38,7 +38,7 @@ def values_together(
             if case.market.check and case.market.check(data):
                 return "the market does not accept the data of most scenarios"
             model = structure.build(data, **alternative.options)
-            held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
+            held = solve_held(model, tape, structure.branches(model) if structure.branches else (), True)
             values = case.market.values(Solved(alternative, data, held.model, held))  # type: ignore[arg-type]
         except NotVectorised as error:
             return str(error)
