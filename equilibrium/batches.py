@@ -175,10 +175,10 @@ def _params(model: pyo.ConcreteModel, cells: Mapping[Any, Any]) -> tuple[list[tu
 
 
 class Answers:
-    """What is known so far, scenario by scenario."""
+    """What is known so far, scenario by scenario. counted: whether it is asked if decisions are the only ones."""
 
-    def __init__(self, model: pyo.ConcreteModel, params: Values, count: int) -> None:
-        self.model, self.params, self.count = model, params, count
+    def __init__(self, model: pyo.ConcreteModel, params: Values, count: int, counted: bool = True) -> None:
+        self.model, self.params, self.count, self.counted = model, params, count, counted
         self.told: dict[str, Any] = {
             name: np.full(count, np.nan)
             if name in ("residual", "regret", "distance")
@@ -236,7 +236,7 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
     """Solve and certify the scenarios of a group; which are left, and why."""
     if group.count < FEW:
         return dict.fromkeys(group.which.tolist(), "hardly any other scenario has conditions of this shape")
-    found = _curved(group) if isinstance(group, Curved) else _affine(group)
+    found = _curved(group) if isinstance(group, Curved) else _affine(group, answers.counted)
     if isinstance(found, str):
         return dict.fromkeys(group.which.tolist(), found)
     measures = measured(found.problems, found.z, found.curved)
@@ -260,7 +260,7 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
     return {int(group.which[k]): _fails(measures, int(k)) for k in bad}
 
 
-def _affine(group: Parametric) -> Found | str:
+def _affine(group: Parametric, counted: bool) -> Found | str:
     smooth, unique = curvature.monotone(group)
     if not smooth.all() and multiplicity.small(group.mcp):
         return "not shown monotone, so other equilibria are looked for"
@@ -271,7 +271,7 @@ def _affine(group: Parametric) -> Found | str:
     z, _, how = batched.solve(problems, start)
     words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
     only, several = np.broadcast_to(unique, group.count).copy(), np.zeros(group.count, dtype=bool)
-    if group.game.players and smooth.all() and not only.all():
+    if counted and group.game.players and smooth.all() and not only.all():
         only |= decisions_unique(problems, z)
         several |= _several(group, problems, z, only)
     return Found(problems, z, words, curvature.curvatures(group), only, several)

@@ -137,13 +137,13 @@ def params_of(model: Any) -> Values:
     return [(one, one._value.values) for one in (*params, *fixed) if isinstance(one._value, Scenarios)]
 
 
-def solve_held(model: Any, tape: Tape, branches: Sequence[Branch] = ()) -> Held:
+def solve_held(model: Any, tape: Tape, branches: Sequence[Branch] = (), counted: bool = False) -> Held:
     """Solve and certify ``model`` in every scenario that its Params hold, on the best of its ``branches`` where there
-    are any. Raises NotVectorised where that cannot be done together."""
-    return _best(model, tape, branches) if branches else _together(model, tape)
+    are any. counted: ``unique`` is asked for. Raises NotVectorised where that cannot be done together."""
+    return _best(model, tape, branches) if branches else _together(model, tape, counted)
 
 
-def _together(model: Any, tape: Tape) -> Held:
+def _together(model: Any, tape: Tape, counted: bool = True) -> Held:
     params = params_of(model)
     if not params:
         raise NotVectorised("no number of this model differs between scenarios")
@@ -152,7 +152,7 @@ def _together(model: Any, tape: Tape) -> Held:
     groups, alone = derive_all(model, params)
     if not groups:
         raise NotVectorised(next(iter(alone.values())))
-    answers = Answers(model, params, len(tape.astray))
+    answers = Answers(model, params, len(tape.astray), counted)
     left = together(groups[0], params, answers)
     ok = answers.told["route"] == TOGETHER
     if not ok.any():

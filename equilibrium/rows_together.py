@@ -43,7 +43,7 @@ def values_together(
                 model, held = None, structure.respond_together(data, **alternative.options)
             else:
                 model = structure.build(data, **alternative.options)
-                held = solve_held(model, tape, structure.branches(model) if structure.branches else ())
+                held = solve_held(model, tape, structure.branches(model) if structure.branches else (), True)
                 model = held.model
             values = case.market.values(Solved(alternative, data, model, held))  # type: ignore[arg-type]
         except NotVectorised as error:
