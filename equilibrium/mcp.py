@@ -23,6 +23,11 @@ DENSE = 1500
 """Up to this many rows linear systems are solved densely: faster, and sparse LU crashes on some exactly singular
 matrices."""
 
+ROUNDING = 1e-6
+"""A row is compared with this part at least of what it would be if every column were as large as the largest of its
+family: with tolerances of 1e-9 that is a few roundings of those, which no solver can be without. (A row in which only
+loads of 1e-16 stand, zeros among loads of one, would else be compared with nothing but rounding.)"""
+
 Matrix: TypeAlias = np.ndarray | sp.csr_array
 
 
@@ -167,6 +172,7 @@ class MixedComplementarity:
         row = size @ np.abs(z) + np.abs(value)
         if self.vector is not None:
             row = row + (np.abs(self.vector) if self.terms is None else self.terms)
+        row = np.maximum(row, ROUNDING * (size @ column))
         return np.where(column > 0, column, 1.0), np.where(row > 0, row, 1.0)
 
     def families(self) -> np.ndarray:

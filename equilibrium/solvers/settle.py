@@ -41,7 +41,8 @@ def settle(mcp: MixedComplementarity, z: np.ndarray, steps: int = 15) -> np.ndar
     point, best_error, stalled = z, mcp.error(best), 0
     for _ in range(steps):
         try:
-            point = _step(mcp, point, ratio)
+            with np.errstate(over="raise", invalid="raise"):  # multipliers of limits that contradict each other
+                point = _step(mcp, point, ratio)
         except (RuntimeError, ArithmeticError):
             break
         inside = np.clip(point, mcp.lower, mcp.upper)

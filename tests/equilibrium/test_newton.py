@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from benchmarks.families import instance, problem
 from equilibrium.formulations import complementarity
-from equilibrium.mcp import DENSE, MixedComplementarity
+from equilibrium.mcp import DENSE, MixedComplementarity, Names
 from equilibrium.solvers import active_set, mixed_integer, newton, systems
 
 
@@ -137,3 +137,19 @@ def test_problems_without_a_solution_are_not_solved(matrix, vector):
     for solver in (None, "newton", "milp"):
         _, outcome = complementarity.solve(mcp, solver)
         assert not outcome.ok
+
+
+def test_a_row_of_rounding_errors_is_compared_with_what_its_family_could_make_of_it() -> None:
+    """z2 = 0 beside z1 = 1: an error of a rounding of z1 is none, one of 1e-14 is."""
+    mcp = MixedComplementarity(
+        Names(["one", "two"]),
+        np.zeros(2, dtype=int),
+        np.zeros(2, dtype=int),
+        [("", ""), ("", "")],
+        np.full(2, -np.inf),
+        np.full(2, np.inf),
+        sp.csr_array(np.eye(2)),
+        np.array([-1.0, 0.0]),
+    )
+    assert mcp.error(np.array([1.0, 1e-16])) < 1e-9
+    assert mcp.error(np.array([1.0, 1e-14])) > 1e-9
