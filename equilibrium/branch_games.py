@@ -37,8 +37,9 @@ TOLD = 4
 
 @dataclass(frozen=True)
 class Played:
-    """The game of one branch: the values of all Vars and of multipliers by row, whether it has no other equilibrium,
-    what each branch would give the player there (best first), and what it gains by leaving."""
+    """The game of one branch: the values of all Vars and of multipliers by row, whether it has no other equilibrium
+    (and the theorem that says so, where its conditions do not), what each branch would give the player there (best
+    first), and what it gains by leaving."""
 
     branch: str
     values: Mapping[str, float]
@@ -46,6 +47,7 @@ class Played:
     unique: bool
     candidates: tuple[Candidate, ...]
     gain: float
+    theorem: str = ""
 
     @property
     def stays(self) -> bool:
@@ -162,9 +164,16 @@ def _played(
         for name, value, part in zip(solved.mcp.names, solved.z, solved.mcp.components, strict=True)
         if isinstance(part, tuple)
     }
-    unique = solved.certificate.uniqueness.decisions == "unique"
+    shown = solved.certificate.uniqueness.decisions == "unique"
     gain = player.sign * (here - replies[0].payoff)
-    return Played(branch.name, values, multipliers, unique, tuple(replies), gain)
+    theorem = "" if shown else branch.single
+    return Played(branch.name, values, multipliers, shown or bool(theorem), tuple(replies), gain, theorem)
+
+
+def _theory(played: Sequence[Played]) -> str:
+    """Theorems on which the count of equilibria of a branch's game rests, in words."""
+    told = dict.fromkeys(one.theorem for one in played if one.theorem)
+    return f" (theory: {'; '.join(told)})" if told else ""
 
 
 def told(player: Player, played: Sequence[Played], branches: int) -> Uniqueness:
@@ -178,7 +187,8 @@ def told(player: Player, played: Sequence[Played], branches: int) -> Uniqueness:
         return Uniqueness(NOT_PROVED, NOT_PROVED, reason)
     if len(played) == branches and all(one.unique for one in played):
         left = [f"'{one.branch}' (gain {one.gain:.3g})" for one in played if not one.stays]
-        reason = f"each branch's game has one equilibrium; {player.name} would leave {' and '.join(left) or 'none'}"
+        reason = f"each branch's game has one equilibrium{_theory(played)}; {player.name} would leave "
+        reason += " and ".join(left) or "none"
         return Uniqueness("unique", "unique", reason)
     return Uniqueness(NOT_PROVED, NOT_PROVED, "a branch's game may have other equilibria, or was not played")
 
@@ -191,8 +201,8 @@ def nothing(player: Player, played: Sequence[Played]) -> str:
     left = [f"from '{p.branch}' to '{p.candidates[0].branch}', gain {p.gain:.9g}" for p in played]
     more = f"; and from {len(left) - TOLD} others" if len(left) > TOLD else ""
     return (
-        f"proved: no equilibrium; on each of {len(played)} branches of {player.name} the game has one equilibrium, and "
-        f"{player.name} would deviate: {'; '.join(left[:TOLD])}{more}"
+        f"proved: no equilibrium; on each of {len(played)} branches of {player.name} the game has one equilibrium"
+        f"{_theory(played)}, and {player.name} would deviate: {'; '.join(left[:TOLD])}{more}"
     )
 
 

@@ -20,12 +20,14 @@ class Branch:
     """A name and the values at which Vars are held: a sequence of (Var, value).
 
     exhaustive: whether every optimum of the player is known to lie on one of the branches named with this one; where it
-    is not, the answer is the best of candidates.
+    is not, the answer is the best of candidates. single: why the game in which these values are held has one
+    equilibrium, where theory says so (empty: the conditions have to show it).
     """
 
     name: str
     held: Sequence[tuple[VarData, float]]
     exhaustive: bool = True
+    single: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ price-taking producers, q_t = x_t + load_t - generation.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pyomo.environ as pyo
@@ -292,17 +293,36 @@ def _dispatched_generators(model: pyo.ConcreteModel) -> None:
         )
 
 
+ONE_EACH = "with rivals' loads given, generators' outputs rise with the price and the DSO's marginal bill with its load"
+"""Why the DSO beside generators that move at once has one equilibrium once its rivals' loads are given, if no generator
+costs less than the first MWh of the price-taking producers (psi1_g >= a).
+
+Generators: y_g = clip((P - psi1_g)/(P' + psi2_g), 0, capacity) at every equilibrium, a function of q. Its slope has the
+sign of P'(P' + psi2_g) - (P - psi1_g) P'', and (P - psi1_g) P'' <= b' q^(1+sigma) P'' = sigma/(1+sigma) P'^2 < P'^2
+with b' = (2+sigma) b. So q + sum_g y_g(q) = x_t + load_t rises in q, and q_t is a rising function of load_t. (q_t = 0
+is none: some y_g > 0 there earns less than its cost.) DSO: P(q_t) + P'(q_t) d_t is mu where d_t > 0 and at least mu
+where d_t = 0; with P' rising it is a strictly rising function of d_t, so sum_t d_t = S has one solution mu.
+"""
+
+
+def _dearer(model: pyo.ConcreteModel) -> bool:
+    """Whether no generator costs less than the first MWh of the price-taking producers."""
+    return all(pyo.value(model.generation_cost[g]) >= pyo.value(model.cost_linear) for g in model.generators)
+
+
 def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     """All of the rivals' energy in one period and, where the DSO dispatches them, each generator's in another.
 
     The proof of ``structures.one_block_branches`` holds for any given outputs of the generators, which only shift the
     demands. In reading E only the rivals' load less the generators' output enters the DSO's bill, one block of energy
     R + sum ybar whose extremes are: rivals in one period, generators in the other. All of it can be delivered in any
-    period, so q_t >= 0 cuts no extreme off.
+    period, so q_t >= 0 cuts no extreme off. Where the DSO leads, read ``structures.one_block_branches`` with
+    the price as it rises with load once generators react.
     """
     plain = structures.one_block_branches(model)
     if model.dso.component("delivery") is None:
-        return plain
+        together = model.component("stage") is None
+        return [replace(branch, single=ONE_EACH) for branch in plain] if together and _dearer(model) else plain
     deliveries = list(model.dso.delivery.values())
     found = []
     for branch, t in zip(plain, model.period, strict=True):

@@ -241,10 +241,11 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     P2')^2 < 0, a saddle. (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So
     r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d.
 
-    More periods: let an optimum have rivals in t and u. Moving own and rivals' load between the two has a Hessian with
-    determinant -(P_t' + P_u')^2 < 0, so d_t and d_u are not both positive. Rivals' load moves freely between t and u
-    only if P_t' d_t = P_u' d_u, so both are zero, and then all rivals may be in t at the same bill. So some optimum has
-    them in one period; where d is zero in several, which of these it is makes no difference to the DSO.
+    More periods, and any price F_t(d_t + r_t) that does not fall with load: with the totals given the bill is linear in
+    d, so own load goes to the periods with the lowest prices, and own and rivals' load meet in one period m at most. If
+    rivals are elsewhere too, all of theirs in m may go there: F_m falls, and no other period with own load changes.
+    Then rivals are in m alone, or in periods without own load; all of them in one of these makes the same bill. So
+    some optimum has them in one period; where d is zero in several, which it is makes no difference to the DSO.
     """
     rivals = model.dso.rivals
     energy = pyo.value(rivals.energy)
