@@ -103,6 +103,14 @@ def test_own_generation_goes_together() -> None:
     assert (table["route"] == "together").all() and table["own generation"].nunique() == 8
 
 
+@pytest.mark.parametrize("name", ["welfare", "max-min"])
+def test_several_hours_go_together_by_the_model(name: str) -> None:
+    case = read_case(DATA / "two_hours")
+    cells = {"hours.price_slope[day]": (0.03, 0.08), "hourly_users.first_value[north,house,day]": (4.0, 6.0)}
+    table = compared(case, drawn(case, cells, 10, name))
+    assert (table["route"] == "together").mean() > 0.7 and (table["verdict"] == "certified").all()
+
+
 # ---- what is not right is not used ----------------------------------------------------------------------------------
 
 
