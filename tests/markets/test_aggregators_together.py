@@ -18,6 +18,7 @@ from equilibrium.own import Together
 from equilibrium.rows import chosen, solve_row, solve_rows
 from models.aggregator_game import many, own
 from models.aggregator_game.equilibria import profile, solve
+from models.aggregator_game.examination import examine
 from models.aggregator_game.game import Game, Price
 
 DATA = Path(__file__).parents[2] / "data" / "aggregator_game"
@@ -137,15 +138,13 @@ def test_the_examination_finds_what_is_no_equilibrium(alpha: float) -> None:
     found = many.play(one, 40)
     assert (found.verdict != "").all()
     right = profile(one, found.x.sum(axis=0))
-    assert many.examine(one, right)[0].all()
-    assert not many.examine(one, profile(one, right.total * (1 + 1e-6)))[0].any()
+    assert examine(one, right)[0].all()
+    assert not examine(one, profile(one, right.total * (1 + 1e-6)))[0].any()
     for user in range(len(base.a)):
         moved = right.x.copy()
         moved[user] *= 1 + 1e-6
         s = moved * (one.b - right.price - one.a * moved)
-        assert not many.examine(one, replace(right, x=moved, s=s))[0][
-            right.x[user] > 0.1 * right.x.max(axis=0)
-        ].any(), user
+        assert not examine(one, replace(right, x=moved, s=s))[0][right.x[user] > 0.1 * right.x.max(axis=0)].any(), user
 
 
 # ---- the method itself ----------------------------------------------------------------------------------------------
