@@ -86,6 +86,12 @@ STUDIES: list[tuple[str, str, dict[str, str], dict[str, tuple[float, float]]]] =
         {"users.first_value[1,1a]": (2.5, 4.0), "parameters.price_slope": (0.3, 0.8)},
     ),
     (
+        "two aggregators",
+        "aggregator_game/textbook_r2",
+        {},
+        {"users.first_value[1,1a]": (4, 6), "parameters.price_slope": (0.03, 0.08)},
+    ),
+    (
         "201 users",
         "aggregator_game/users_drawn",
         {},

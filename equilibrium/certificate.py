@@ -166,7 +166,8 @@ def _verdict(answer: Answer, checks: list[Check], proofs: list[str | None]) -> t
         several = answer.among is not None and answer.among.decisions == "not unique"
         return (SEVERAL, f"{answer.among.reason}; {scope}") if several and answer.among else (CERTIFIED, scope)
     if all(proofs):
-        return CERTIFIED, "global: every player's own problem is convex and was solved again"
+        charged = " (or is, with limits charged at their multipliers)" if deviation.CHARGED in proofs else ""
+        return CERTIFIED, f"global: every player's own problem is convex{charged} and was solved again"
     unproved = ", ".join(p.name for p, proof in zip(answer.game.players, proofs, strict=True) if not proof)
     return LOCAL, f"no proof that the problem of {unproved} is convex; nobody gains by a small deviation"
 

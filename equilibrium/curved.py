@@ -29,6 +29,12 @@ from .solvers import batched, newton
 STEPS, PATIENCE = 30, 8
 """Newton steps at most, and how many may pass that do not halve a scenario's residual."""
 
+SOLVED = 100 * batched.SETTLED
+"""A residual up to this counts as solved."""
+
+OTHERS = 6
+"""Answers of so many active sets are tried as a start where the common start led nowhere."""
+
 
 @dataclass
 class Curved:
@@ -177,21 +183,38 @@ def _differentiated(expressions: Sequence[Any], variables: Sequence[VarData | No
 def solve(curved: Curved) -> tuple[np.ndarray, np.ndarray, batched.Problems]:
     """(the best z met in every scenario, its relative residual, the tangents there)."""
     with np.errstate(all="ignore"):  # what has no solution may go anywhere; it is found by its residual
-        best, error = _newton(curved, _one_step, STEPS)
-        left = np.flatnonzero(error > batched.SETTLED * 100)
-        if left.size:
-            some, better = _newton(curved.of(left), _to_the_end, STEPS)
-            closer = better < error[left]
-            best[:, left[closer]], error[left[closer]] = some[:, closer], better[closer]
+        best, error = _newton(curved, _one_step, STEPS, curved.start)
+        _again(curved, _to_the_end, curved.start, best, error)
+        for start in _others(best, error, curved.linearised(best)):
+            _again(curved, _one_step, start, best, error)
         return best, error, curved.linearised(best)
+
+
+def _again(curved: Curved, move: Move, start: np.ndarray, best: np.ndarray, error: np.ndarray) -> None:
+    """Those that are not solved once more, from another start; ``best`` and ``error`` change in place."""
+    left = np.flatnonzero(error > SOLVED)
+    if left.size:
+        some, better = _newton(curved.of(left), move, STEPS, start)
+        closer = better < error[left]
+        best[:, left[closer]], error[left[closer]] = some[:, closer], better[closer]
+
+
+def _others(best: np.ndarray, error: np.ndarray, problems: batched.Problems) -> list[np.ndarray]:
+    """One answer of each of the active sets most often met, as a start for those that are not solved."""
+    solved = np.flatnonzero(error <= SOLVED)
+    if solved.size in (0, len(error)):
+        return []
+    held = (best == problems.lower)[:, solved] | (best == problems.upper)[:, solved]
+    _, first, count = np.unique(held, axis=1, return_index=True, return_counts=True)
+    return [best[:, solved[first[k]]].copy() for k in np.argsort(-count, kind="stable")[:OTHERS]]
 
 
 Move: TypeAlias = Callable[[batched.Problems, np.ndarray], np.ndarray]
 
 
-def _newton(curved: Curved, move: Move, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(the best z met from the common start, its relative residual)."""
-    z = np.repeat(curved.start[:, None], curved.count, axis=1)
+def _newton(curved: Curved, move: Move, steps: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(the best z met from this start, common to all scenarios; its relative residual)."""
+    z = np.repeat(start[:, None], curved.count, axis=1)
     problems = curved.linearised(z)
     z = np.clip(z, problems.lower, problems.upper)
     best, error = z, np.full(curved.count, np.inf)

@@ -29,6 +29,8 @@ from .players import Player
 from .solvers import newton
 from .tolerances import FEASIBLE, REGRET
 
+CHARGED = "convex with its limits charged at their multipliers"
+
 FLAT = "payoff not strictly curved: certified by residual and regret"
 
 
@@ -66,6 +68,8 @@ def examine(
     best, proof = response
     if proof is None:
         proof = prove(player, player_box(player))
+    if proof is None and not charges:
+        proof = _charged(part, player, decisions, z[columns])
     turnover = float(mcp.scales(z)[1][own] @ np.maximum(np.abs(z[own]), np.abs(best[decisions])))
     gain, bill = regret(player, part, decisions, z[own], best[decisions], charges, turnover)
     away, note = distance(part, decisions, z[own], best)
@@ -112,10 +116,21 @@ def with_arrays(part: MixedComplementarity, player: Player, z: np.ndarray) -> Mi
     return part
 
 
-def _quadratic(player: Player) -> bool:
-    """Whether the payoff is at most quadratic and every constraint linear in the player's own Vars."""
+def _charged(part: MixedComplementarity, player: Player, decisions: np.ndarray, z: np.ndarray) -> str | None:
+    """Where payoff and limits are at most quadratic in the player's decisions, the Hessian of its payoff with limits
+    charged at their multipliers is the same everywhere. If it is positive semidefinite, nothing that keeps the limits
+    is better than a point at which the conditions hold (sufficiency of a saddle point of the Lagrangian)."""
+    if not _quadratic(player, limits=2):
+        return None
+    hessian = sp.csr_array(part.jacobian(z))[decisions][:, decisions]
+    return CHARGED if semidefinite(hessian) else None
+
+
+def _quadratic(player: Player, limits: int = 1) -> bool:
+    """Whether the payoff is at most quadratic in the player's own Vars, and its constraints of a degree of at most
+    ``limits``."""
     own = ComponentSet(player.decisions)
-    rows = [(player.objective.expr, 2), *((row.body, 1) for row in player.constraints)]
+    rows = [(player.objective.expr, 2), *((row.body, limits) for row in player.constraints)]
     held = ComponentSet(
         v for expression, _ in rows for v in identify_variables(expression, include_fixed=False) if v not in own
     )

@@ -157,13 +157,40 @@ def test_a_local_optimum_that_another_beats_is_not_certified():
 
 
 def test_a_feasible_set_that_is_not_convex_is_not_certified_globally():
-    """min x with x^2 >= 1 on [-2, 2]: x = 1 is a local optimum and the payoff is linear, yet -2 is better."""
+    """min x with x^2 >= 1 on [-2, 2]: x = 1 is a local optimum and the payoff is linear, yet -2 is better. That nothing
+    is better than -2 is shown by the limit's multiplier, zero."""
     m = pyo.ConcreteModel()
     m.a = pyo.Block()
-    m.a.x = pyo.Var(bounds=(-2, 2), initialize=1.2)
+    m.a.x = pyo.Var(bounds=(-2, 2), initialize=1.0)
     m.a.hole = pyo.Constraint(expr=m.a.x**2 >= 1)
     m.a.o = pyo.Objective(expr=m.a.x)
-    assert solve(m).certificate.verdict != "certified"
+    assert claim(m, nonlinear_route=True).verdict == "uncertified"
+    m.a.x.set_value(-1.5)
+    assert solve(m).certificate.verdict == "certified" and m.a.x.value == pytest.approx(-2)
+
+
+def smallest(first: float, second: float) -> pyo.ConcreteModel:
+    """One who maximises the smaller surplus of two users at a price that it moves: the limits are not convex."""
+    m, b = pyo.ConcreteModel(), (first, second)
+    m.a = pyo.Block()
+    m.a.x, m.a.t = pyo.Var([0, 1], bounds=(0, None), initialize=0.3), pyo.Var(initialize=0.1)
+    m.a.s = pyo.Constraint([0, 1], rule=lambda a, i: a.t <= a.x[i] * (b[i] - 0.5 * (a.x[0] + a.x[1]) - a.x[i]))
+    m.a.o = pyo.Objective(expr=m.a.t, sense=pyo.maximize)
+    return m
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(6, "certified"), (30, "certified, local")])
+def test_limits_that_are_not_convex_may_be_so_as_they_are_charged(value, verdict):
+    """The Lagrangian's Hessian has -3 mu_i on its diagonal and -(mu_0 + mu_1) / 2 beside it: definite where
+    36 mu_0 mu_1 > (mu_0 + mu_1)^2. No point of a grid is better."""
+    m = smallest(3, value)
+    solution = solve(m)
+    low, high = solution.multipliers["a.s[0].upper"], solution.multipliers["a.s[1].upper"]
+    assert (36 * low * high > (low + high) ** 2) == (verdict == "certified")
+    assert solution.certificate.verdict == verdict
+    x, y = np.meshgrid(np.linspace(0, 3, 400), np.linspace(0, 20, 2000))
+    other = (x + y) / 2
+    assert np.minimum(x * (3 - other - x), y * (value - other - y)).max() <= m.a.t.value + 1e-9
 
 
 def test_a_convex_nonlinear_limit_is_certified():

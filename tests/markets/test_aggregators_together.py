@@ -18,6 +18,7 @@ from equilibrium.own import Together
 from equilibrium.rows import chosen, solve_row, solve_rows
 from models.aggregator_game import many, own
 from models.aggregator_game.equilibria import profile, solve
+from models.aggregator_game.examination import examine
 from models.aggregator_game.game import Game, Price
 
 DATA = Path(__file__).parents[2] / "data" / "aggregator_game"
@@ -103,6 +104,14 @@ def test_own_generation_goes_together() -> None:
     assert (table["route"] == "together").all() and table["own generation"].nunique() == 8
 
 
+@pytest.mark.parametrize("name", ["welfare", "max-min"])
+def test_several_hours_go_together_by_the_model(name: str) -> None:
+    case = read_case(DATA / "two_hours")
+    cells = {"hours.price_slope[day]": (0.03, 0.08), "hourly_users.first_value[north,house,day]": (4.0, 6.0)}
+    table = compared(case, drawn(case, cells, 10, name))
+    assert (table["route"] == "together").mean() > 0.7 and (table["verdict"] == "certified").all()
+
+
 # ---- what is not right is not used ----------------------------------------------------------------------------------
 
 
@@ -129,15 +138,13 @@ def test_the_examination_finds_what_is_no_equilibrium(alpha: float) -> None:
     found = many.play(one, 40)
     assert (found.verdict != "").all()
     right = profile(one, found.x.sum(axis=0))
-    assert many.examine(one, right)[0].all()
-    assert not many.examine(one, profile(one, right.total * (1 + 1e-6)))[0].any()
+    assert examine(one, right)[0].all()
+    assert not examine(one, profile(one, right.total * (1 + 1e-6)))[0].any()
     for user in range(len(base.a)):
         moved = right.x.copy()
         moved[user] *= 1 + 1e-6
         s = moved * (one.b - right.price - one.a * moved)
-        assert not many.examine(one, replace(right, x=moved, s=s))[0][
-            right.x[user] > 0.1 * right.x.max(axis=0)
-        ].any(), user
+        assert not examine(one, replace(right, x=moved, s=s))[0][right.x[user] > 0.1 * right.x.max(axis=0)].any(), user
 
 
 # ---- the method itself ----------------------------------------------------------------------------------------------
