@@ -7,7 +7,7 @@ from typing import Any
 
 BLUE, ORANGE, GREEN, PURPLE, RED = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E00000"  # the last is an alarm
 GREY, PALE = "#555555", "#DDDDDD"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.labelsize": 9,
