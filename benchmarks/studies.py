@@ -77,7 +77,12 @@ STUDIES: list[tuple[str, str, dict[str, str], dict[str, tuple[float, float]]]] =
         "local clearing, one street",
         "local_flexibility/evening",
         {},
-        {},
+        {
+            "periods.price[evening]": (0.2, 0.5),
+            "loads.load[day,street,evening]": (40, 70),
+            "loads.load[day,street,night]": (20, 75),
+            "aggregators.markup[only,large]": (0, 0.4),
+        },
     ),
     (
         "two users of one aggregator",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, STYLE
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, styled
 
 from .figures import COLOURS, figure_of, grid, legend_below
 from .response import CONSUMERS, COUNTRY, MARKET, TOTAL
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 SIZES = {COUNTRY: 11, MARKET: 8.5, TOTAL: 6, CONSUMERS: 7}  # dots in one place stay visible
 LINES = {COUNTRY: (BLUE, "-"), MARKET: (PURPLE, (0, (1, 1))), TOTAL: (GREEN, (0, (4, 2))), CONSUMERS: (ORANGE, "-")}
 MOST = 8  # panels of a picture
-
-
-def _styled(make: Any) -> Any:
-    """Draw with the common style."""
-
-    def drawn(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
-        import matplotlib
-
-        with matplotlib.rc_context(STYLE):
-            return make(tables)
-
-    return drawn
 
 
 def _panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -48,7 +36,7 @@ def _intensity(ax: Axes) -> None:
 # ----------------------------------------------------------------------------------------------------- demand response
 
 
-@_styled
+@styled
 def of_response(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
     """Criteria against intensity with their thresholds; elasticity of demand against consumption with its limits."""
     sweep, changes = tables.get("sweep"), tables.get("changes")
@@ -127,7 +115,7 @@ def elasticity_limits(sweep: pd.DataFrame, thresholds: pd.DataFrame) -> Figure:
 # -------------------------------------------------------------------------------------------------------------- shares
 
 
-@_styled
+@styled
 def of_shares(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
     """Sales at home and abroad of every plant of a country against the difference of demands, a panel per setting."""
     table = tables["shares"]
@@ -164,7 +152,7 @@ def figure_dict(name: str, figure: Figure) -> Mapping[str, Figure]:
 # ------------------------------------------------------------------------------------------------------------- regions
 
 
-@_styled
+@styled
 def of_regions(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Figure]:
     """Least consumption over consumption before, by criterion, over each plane of parameters."""
     table = tables["regions"]

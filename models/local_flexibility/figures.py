@@ -13,23 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyomo.environ as pyo
 
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDTH, styled
+
 from . import values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-GREY, BLACK, RED = "#BDBDBD", "#222222", "#C00000"
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-}
-WIDTH, DAYS, TICKS, BARS = 7.2, 3, 12, 24
+YELLOW, SKY = "#E69F00", "#56B4E9"  # Okabe and Ito, as the common colours
+COLOURS = (BLUE, YELLOW, GREEN, PURPLE, SKY, ORANGE)
+DAYS, TICKS, BARS = 3, 12, 24
 OTHERS = "others"
 SMALL = 1e-9  # part of the largest load that is not worth drawing
 
@@ -49,21 +43,19 @@ class View:
     curtailed: np.ndarray
 
 
+@styled
 def draw(solved: Sequence[Any]) -> Mapping[str, Figure]:
     """``loads_<scenario>`` and ``supply_<scenario>`` for the first clearing of each scenario that is congested."""
-    import matplotlib
-
     found: dict[str, Figure] = {}
-    with matplotlib.rc_context(STYLE):
-        for one in solved:
-            if one.alternative.structure not in ("clearing", "vehicles"):
-                continue
-            name = one.model.scenario
-            if f"loads_{name}" not in found:
-                feeder = most_congested(one.model)
-                found[f"loads_{name}"] = loads(one, feeder)
-                if _worst(one.model, feeder)[1] > 0:
-                    found[f"supply_{name}"] = supply(one, feeder)
+    for one in solved:
+        if one.alternative.structure not in ("clearing", "vehicles"):
+            continue
+        name = one.model.scenario
+        if f"loads_{name}" not in found:
+            feeder = most_congested(one.model)
+            found[f"loads_{name}"] = loads(one, feeder)
+            if _worst(one.model, feeder)[1] > 0:
+                found[f"supply_{name}"] = supply(one, feeder)
     return found
 
 
@@ -148,7 +140,7 @@ def _grouped(parts: Mapping[str, np.ndarray], shown: Sequence[str]) -> dict[str,
 def _stack(ax: Axes, here: View, parts: Mapping[str, np.ndarray], cleared: bool) -> None:
     x = np.arange(len(here.inflexible))
     bottom = np.maximum(here.inflexible, 0.0)
-    _layer(ax, np.minimum(here.inflexible, 0.0), bottom, color=GREY, label="inflexible load")
+    _layer(ax, np.minimum(here.inflexible, 0.0), bottom, color=PALE, label="inflexible load")
     for colour, (name, load) in zip(COLOURS, parts.items(), strict=False):
         _layer(ax, bottom, bottom + load, color=colour, label=name if name == OTHERS else f"aggregator {name}")
         bottom = bottom + load
@@ -163,12 +155,12 @@ def _stack(ax: Axes, here: View, parts: Mapping[str, np.ndarray], cleared: bool)
     ax.axhline(here.rating, color=RED, lw=1.3, label="rating")
     if np.isfinite(here.floor):
         ax.axhline(here.floor, color=RED, lw=1.0, ls=(0, (4, 2)), label="limit on feed-in")
-        ax.axhline(0.0, color=BLACK, lw=0.6)
+        ax.axhline(0.0, color=GREY, lw=0.6)
     if (here.inflexible < 0).any():
         ax.use_sticky_edges = False
         net = here.inflexible + sum(parts.values(), np.zeros(len(x)))
         net = net + here.curtailed - here.shed if cleared else net
-        ax.plot(x, net, "D", ms=4, mfc="white", mec=BLACK, label="net load")
+        ax.plot(x, net, "D", ms=4, mfc="white", mec=GREY, label="net load")
 
 
 def _layer(ax: Axes, low: np.ndarray, high: np.ndarray, **look: Any) -> None:
@@ -200,7 +192,7 @@ def supply(one: Any, feeder: str) -> Figure:
     figure = _figure(3.2)
     ax = figure.subplots()
     top = max([m for m, _, _ in offers], default=0.0)
-    _steps(ax, offers, BLACK, "-", "all offers")
+    _steps(ax, offers, GREY, "-", "all offers")
     text = "nobody offers"
     if by:
         largest = max(sorted(by), key=lambda a: by[a])
@@ -220,7 +212,7 @@ def supply(one: Any, feeder: str) -> Figure:
     ax.set_ylim(min(0.0, *(m for m, _, _ in offers), 0.0) - 0.02 * max(top, 0.05), 1.15 * max(top, 0.05))
     ax.set_xlabel(f"offered in period {t} [kWh]")
     ax.set_ylabel("mark-up [EUR/kWh]")
-    ax.set_title(text, loc="left", fontsize=9)
+    ax.set_title(text, loc="left")
     day_text = f", day {day}" if len(model.day) > 1 else ""
     figure.suptitle(_title(one, feeder) + day_text, x=0.01, ha="left", fontsize=10, fontweight="bold")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)

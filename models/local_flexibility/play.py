@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from equilibrium.style import BLUE, GREEN, GREY, ORANGE, PURPLE, WIDTH, styled
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Tables = Mapping[str, pd.DataFrame]
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#B8A000", "#8B5A2B", "#7A3E9D")
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", GREY, "#B8A000", "#8B5A2B", "#7A3E9D")
 
 
 def _axes(rows: int, height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=share, squeeze=False)[:, 0]
-    for one in axes:
-        one.spines[["top", "right"]].set_visible(False)
     return figure, list(axes)
 
 
 def _legend(figure: Figure, axis: Axes, columns: int = 4) -> None:
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
+@styled
 def markups(tables: Tables) -> Mapping[str, Figure]:
     """Profit and the operator's cost against the mark-up; dots where the plan changes."""
     figure, axes = _axes(2, 6.0)
@@ -50,6 +51,7 @@ def _cycle() -> list[str]:
     return list(COLOURS) * 10
 
 
+@styled
 def congestion(tables: Tables) -> Mapping[str, Figure]:
     """What is declared in the period that changes most, over mark-up and probability."""
     found = {}
@@ -71,7 +73,7 @@ def congestion(tables: Tables) -> Mapping[str, Figure]:
         axis.set_ylim(chances[0], chances[-1])
         axis.set_xlabel("mark-up [EUR/kWh]")
         axis.set_ylabel(f"probability of day '{part['day'].iloc[0]}'")
-        axis.set_title(str(name), loc="left", fontsize=10)
+        axis.set_title(str(name), loc="left")
         found[f"congestion_{str(name).replace(' ', '_').replace(',', '')}"] = figure
     return found
 
@@ -81,6 +83,7 @@ def _at(part: pd.DataFrame, column: str, levels: np.ndarray) -> np.ndarray:
     return part[column].to_numpy()[np.searchsorted(starts, levels, side="right") - 1]
 
 
+@styled
 def alternative_cost(tables: Tables) -> Mapping[str, Figure]:
     """Profit and the operator's cost against the cost of shortage."""
     figure, axes = _axes(2, 5.5)
@@ -95,6 +98,7 @@ def alternative_cost(tables: Tables) -> Mapping[str, Figure]:
     return {"alternative_cost": figure}
 
 
+@styled
 def several(tables: Tables) -> Mapping[str, Figure]:
     """Mark-ups and payments round by round, with the mixed equilibrium's expectation."""
     found = {}
@@ -111,13 +115,14 @@ def several(tables: Tables) -> Mapping[str, Figure]:
         for axis, key in ((axes[0], "mixed: least mark-up"), (axes[1], "mixed: expected mark-up payments")):
             if key in facts:
                 axis.axhline(facts[key], color="black", linestyle="--", linewidth=1, label=key)
-            axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderpad=0)
+            axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderpad=0)
         axes[1].set_ylabel("mark-ups paid [EUR]")
         axes[1].set_xlabel("round of best replies in turn")
         found[f"several_{name}"] = figure
     return found
 
 
+@styled
 def remedies(tables: Tables) -> Mapping[str, Figure]:
     """Gain and the operator's cost by remedy; thresholds of the penalty; gain by number of aggregators."""
     return {
@@ -215,6 +220,7 @@ def _by_number(table: pd.DataFrame) -> Figure:
     return figure
 
 
+@styled
 def audit(tables: Tables) -> Mapping[str, Figure]:
     """What schedules cost more than they must, and what they gain; those that do neither are left out."""
     table = tables["audit"]

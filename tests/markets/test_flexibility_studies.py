@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from test_flexibility_random import vehicles
 
 from equilibrium.case import Alternative, Case, read_case
 from equilibrium.data import change
@@ -130,3 +131,16 @@ def test_periods_of_one_price_are_charged_in_proportion() -> None:
     solved = solve_one(case.market, data, Alternative("habit", "competitive", {"scenario": "S1"}))
     charged = [solved.value("charging", f"fleet=A;period={t}") for t in (3, 4)]
     assert charged[0] / 42 == pytest.approx(charged[1] / 20) and sum(charged) == pytest.approx(62)
+
+
+def test_single_vehicles_go_together() -> None:
+    data, _ = vehicles(3, feeders=1)
+    case = replace(read_case(DATA / "paper"), data=data)
+    random = np.random.default_rng(0)
+    cells = [f"periods.price[{t}]" for t in data.tables["periods"].index[2:5]] + ["feeders.rating[s,f0]"]
+    values = np.column_stack([random.choice([0.05, 0.1, 0.2], (40, 3)), random.uniform(25, 40, 40)])
+    design = checked(Design("drawn", LATIN, tuple(find_cell(case, cell) for cell in cells), values))
+    for rule in RULES[::3]:
+        alternative = complete(case, Alternative(rule, "vehicles", {"scenario": "s", "settlement": rule}))
+        found = compare(case, design, alternative, range(0, 40, 8))
+        assert found[True] >= 20, rule
