@@ -80,6 +80,10 @@ class Refused(EquilibriumError):
     code = 4
 
 
+class NotCertified(Refused):
+    """Something that a report rests on (a benchmark, a split, a range) was not solved to a certified answer."""
+
+
 class NoEquilibrium(EquilibriumError):
     """It was proved that there is no equilibrium: an answer, not a failure; the message gives the proof."""
 

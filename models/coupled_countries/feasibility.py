@@ -19,7 +19,7 @@ import pyomo.environ as pyo
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from equilibrium.errors import Infeasible
+from equilibrium.errors import Infeasible, NotCertified
 from equilibrium.scenarios import smaller
 
 from .inputs import available
@@ -150,7 +150,7 @@ def _least_unserved(system: System, hours: np.ndarray) -> tuple[np.ndarray, np.n
         method="highs",
     )
     if answer.x is None:
-        raise RuntimeError(f"the linear programme of the shortage was not solved: {answer.message}")
+        raise NotCertified(f"the linear programme of the shortage was not solved: {answer.message}")
     unserved = answer.x.reshape(len(hours), -1)[:, count : 2 * count]
     return unserved, -answer.ineqlin.marginals[: demand.size].reshape(demand.shape)
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 
 from . import open_dispatch, own, structures, threshold, undetermined
 from .batteries import battery_efficient, battery_first_best
@@ -228,7 +229,7 @@ class Benchmark:
 
 @lru_cache(maxsize=64)
 def benchmark(key: Any, netted: bool) -> Benchmark:
-    """The efficient plan on the same residual demand, solved and certified. Raises RuntimeError where it is not
+    """The efficient plan on the same residual demand, solved and certified. Raises NotCertified where it is not
     certified."""
     match key[0][0]:
         case "generators":
@@ -245,5 +246,5 @@ def benchmark(key: Any, netted: bool) -> Benchmark:
             model = structures.efficient_shares(key.data, "yes" if netted else "no")
     solution = solve(model)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the efficient benchmark is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the efficient benchmark is not certified: {solution.certificate.scope}")
     return Benchmark(pyo.value(model.system_cost), bill(model))

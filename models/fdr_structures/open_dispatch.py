@@ -27,6 +27,7 @@ from pyomo.core.expr.calculus.derivatives import differentiate
 from scipy.optimize import brentq
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 
 from .supply import inverse_supply
 from .undetermined import WIDE
@@ -39,7 +40,7 @@ Split = dict[Any, float]
 
 def spread(model: Any) -> tuple[float, float] | None:
     """(least, most) system cost, EUR, over the equilibria with the DSO's own loads; None where its dispatch is
-    determined, and where rivals have a limit in each period. Raises RuntimeError where generators' answer to a split is
+    determined, and where rivals have a limit in each period. Raises NotCertified where generators' answer to a split is
     not certified."""
     dso = model.component("dso")
     if dso is None or dso.component("rivals") is None or dso.component("delivery") is not None:
@@ -86,7 +87,7 @@ def _answers(model: Any) -> Callable[[Split], Any]:
         if copy.component("generators") is not None:
             certificate = solve(copy).certificate
             if not certificate.ok:
-                raise RuntimeError(
+                raise NotCertified(
                     f"generators' answer to a split of rivals' load is not certified: {certificate.scope}"
                 )
         return copy

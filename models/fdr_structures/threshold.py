@@ -9,19 +9,20 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 from equilibrium.data import Data
+from equilibrium.errors import NotCertified
 from equilibrium.threshold import root
 
 from . import structures
 
 
 def mixed_load(data: Data, share: Any, netted: bool) -> Any:
-    """Load off-peak of the certified mixed equilibrium at a DSO share, MWh. Raises RuntimeError where it is not
+    """Load off-peak of the certified mixed equilibrium at a DSO share, MWh. Raises NotCertified where it is not
     certified."""
     there = Data(data.market, data.parameters | {"dso_share": share}, data.tables)
     model = structures.mixed_dso_dispatch(there, "yes" if netted else "no")
     solution = solve(model, branches_of=structures.one_block_branches)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the mixed structure at share {share:g} is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the mixed structure at share {share:g} is not certified: {solution.certificate.scope}")
     return pyo.value(model.flexible_load[model.period.first()])
 
 

@@ -13,6 +13,8 @@ from pyomo.common.collections import ComponentMap
 from pyomo.repn import generate_standard_repn
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from equilibrium.errors import NotCertified
+
 WIDE = 1e-6
 """A range wider than this part of the flexible energy is told; solvers find loads to 1e-7 of it."""
 
@@ -105,13 +107,13 @@ def _line(expression: Any, column: ComponentMap) -> tuple[np.ndarray, float]:
 def _ends(
     aim: Any, column: ComponentMap, table: np.ndarray, least: np.ndarray, most: np.ndarray
 ) -> tuple[float, float]:
-    """The least and the most of a load. Raises RuntimeError where HiGHS does not say."""
+    """The least and the most of a load. Raises NotCertified where HiGHS does not say."""
     line, constant = _line(aim, column)
     bounds = Bounds(*np.array([[-inf if v.lb is None else v.lb, inf if v.ub is None else v.ub] for v in column]).T)
     ends = []
     for sign in (1.0, -1.0):
         result = milp(sign * line, constraints=LinearConstraint(table, least, most), bounds=bounds)
         if result.status != 0:
-            raise RuntimeError(f"range of an undetermined load: {result.message}")
+            raise NotCertified(f"range of an undetermined load: {result.message}")
         ends.append(float(line @ result.x) + constant)
     return ends[0], ends[1]

@@ -9,6 +9,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 from equilibrium.scenarios import larger, smaller
 
 from .setting import firm, no_storage
@@ -194,9 +195,9 @@ class _Key(tuple):
 
 @lru_cache(maxsize=64)
 def baseline(key: Any) -> Any:
-    """Welfare without storage, solved and certified, kEUR. Raises RuntimeError where it is not certified."""
+    """Welfare without storage, solved and certified, kEUR. Raises NotCertified where it is not certified."""
     model = no_storage(key.data)
     solution = solve(model)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the market without storage is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the market without storage is not certified: {solution.certificate.scope}")
     return pyo.value(model.surplus)
