@@ -231,8 +231,17 @@ def _structure(meaning: str, build: Any, options: dict[str, Column] | None = Non
     return Structure(meaning, build, {"netted": NETTED} if options is None else options, **more)
 
 
-def _with_generators(meaning: str, build: Any, needs: tuple[str, ...] = (), **options: Column) -> Structure:
-    return Structure(meaning, build, options, needs=("generators", *needs))
+def _with_generators(
+    meaning: str, build: Any, needs: tuple[str, ...] = (), theorem: str = "", **options: Column
+) -> Structure:
+    return Structure(meaning, build, options, needs=("generators", *needs), theorem=theorem)
+
+
+TOTAL = "the best reply to the total falls in the total, so the total is unique"
+BESIDE_GENERATORS = (
+    "two periods, all at once, no generator cheaper than the first MWh of the price-taking producers: generation rises "
+    "with the price, and the best reply to the total falls in the total"
+)
 
 
 STRUCTURES = {
@@ -244,13 +253,13 @@ STRUCTURES = {
         "A aggregators with equal shares compete",
         structures.cournot,
         {"aggregators": AGGREGATORS, "netted": NETTED},
-        theorem="the best reply to the total falls in the total, so the total is unique (Proposition 3)",
+        theorem=f"{TOTAL} (Proposition 3)",
     ),
     "shares": _structure(
         "aggregators with given shares compete",
         structures.shares,
         needs=("aggregators",),
-        theorem="the best reply to the total falls in the total, so the total is unique",
+        theorem=TOTAL,
     ),
     "efficient_shares": _structure(
         "a planner runs the aggregators of the table within their own limits",
@@ -261,7 +270,7 @@ STRUCTURES = {
         "the DSO's aggregator and A - 1 rivals, each dispatching its own",
         structures.mixed_own_dispatch,
         {"aggregators": SEVERAL, "netted": NETTED},
-        theorem="the best reply to the total falls in the total, so the total is unique",
+        theorem=TOTAL,
     ),
     "mixed_dso_dispatch": _structure(
         "the DSO dispatches its own and its rivals' load",
@@ -311,11 +320,15 @@ STRUCTURES = {
     "second_best": _with_generators("a planner decides loads, generators react", strategic.second_best),
     "strategic_passive": _with_generators("passive households, generators compete", strategic.strategic_passive),
     "strategic_dso": _with_generators(
-        "the DSO is the only aggregator, generators compete", strategic.strategic_dso, timing=TIMING
+        "the DSO is the only aggregator, generators compete",
+        strategic.strategic_dso,
+        theorem=BESIDE_GENERATORS,
+        timing=TIMING,
     ),
     "strategic_cournot": _with_generators(
         "A aggregators with equal shares and generators compete",
         strategic.strategic_cournot,
+        theorem=BESIDE_GENERATORS,
         aggregators=AGGREGATORS,
         timing=TIMING,
     ),
@@ -323,6 +336,7 @@ STRUCTURES = {
         "aggregators with given shares and generators compete",
         strategic.strategic_shares,
         ("aggregators",),
+        BESIDE_GENERATORS,
         timing=TIMING,
     ),
     "strategic_mixed": Structure(
