@@ -90,6 +90,8 @@ def _reason(game: Game, complete: bool, rejected: int) -> str:
     if complete and kappa is not None and kappa <= 0:
         text = f"the slopes of the responses add up to less than one (bound {kappa + 1:.4g})"
         text += "" if not game.choosy else " between the prices at which users drop out, all of which were examined"
+    elif complete and kappa is None:
+        text = "no total leaves everybody who has to be served a surplus"
     elif complete:
         text = f"every total was examined with the slope bound {kappa:.4g}, up to clusters of 1e-7 of the range"
     elif kappa is None:

@@ -59,12 +59,18 @@ def play(game: Game, count: int) -> Answers:
     answers = Answers.empty(game, count)
     for which, alpha in _fairness(game, count):
         for some in _slices(which, len(game.a)):
-            try:
-                with np.errstate(all="ignore"):  # what is not finite does not pass the examination
-                    answers.take(some, _play(replace(game.only(some), alpha=alpha), len(some)))
-            except ArithmeticError:  # in one of them, multipliers do not converge
-                continue
+            _tried(replace(game, alpha=alpha), some, answers)
     return answers
+
+
+def _tried(game: Game, some: Array, answers: Answers) -> None:
+    """The answers in some scenarios; one in which multipliers do not converge is left undecided."""
+    try:
+        with np.errstate(all="ignore"):  # what is not finite does not pass the examination
+            answers.take(some, _play(game.only(some), len(some)))
+    except ArithmeticError:
+        for half in np.array_split(some, 2) if len(some) > 1 else ():
+            _tried(game, half, answers)
 
 
 def _fairness(game: Game, count: int) -> Iterator[tuple[Array, Array]]:
@@ -84,8 +90,11 @@ def _play(game: Game, count: int) -> Answers:
     if unsure.size:
         answers.take(unsure, _thorough(game.only(unsure), len(unsure)))
     left, blocking = np.flatnonzero(high > 0), lowest_user(game, count)
+    without = (high <= 0) & (blocking >= 0)
     if kappa <= 0 and (game.alpha >= 1).any():
-        left = _without(game, high, blocking, left, answers)
+        without[left] = _blocked(game.only(left), high[left])
+    answers.verdict[without], answers.blocked_by[without] = "none", blocking[without]
+    left = left[~without[left]]
     if not left.size:
         return answers
     game, high = game.only(left), high[left]
@@ -125,14 +134,12 @@ def _thorough(game: Game, count: int) -> Answers:
     return answers
 
 
-def _without(game: Game, high: Array, blocking: Array, left: Array, answers: Answers) -> Array:
-    """Excess demand falls with the total: where it is above zero at the highest there is no equilibrium. The others."""
-    if not left.size:
-        return left
-    beyond = Excess(game.only(left))(high[left])[0]
-    none = np.isfinite(beyond) & (beyond > 0)
-    answers.verdict[left[none]], answers.blocked_by[left[none]] = "none", blocking[left[none]]
-    return left[~none]
+def _blocked(game: Game, high: Array) -> Array:
+    """Whether excess demand, which falls with the total, is above zero at the highest: there is no equilibrium."""
+    if not len(high):
+        return np.zeros(0, dtype=bool)
+    beyond = Excess(game)(high)[0]
+    return np.asarray(np.isfinite(beyond) & (beyond > 0))
 
 
 def _enclosed(game: Game, high: Array, kappa: float) -> tuple[Array, Array]:

@@ -39,7 +39,7 @@ CLOSE = 3e-8
 """A step of theta this small ends them: the totals are corrected to first order, so what is left is its square."""
 
 JUMP = 20.0
-"""Largest step of theta while it is not enclosed from both sides."""
+"""Largest first step of theta; later ones may be longer each time, until it is enclosed from both sides."""
 
 
 @dataclass(frozen=True)
@@ -144,16 +144,16 @@ def respond(
     smallest = _smallest(group, p) if group.rule == "equal" else None
     theta = _start(group, p, q) if theta is None else theta
     low, high = np.full(theta.shape, -700.0), np.full(theta.shape, np.inf if smallest is None else 0.0)
-    for _ in range(PASSES):
+    for k in range(1, PASSES + 1):
         sums = _sums(group, p, theta, smallest, memory)
         bought = sums[0] > 0  # an aggregator that lost all its users buys nothing
         value = np.log(sums[0] * q, out=np.zeros(theta.shape), where=bought)
         step = value * np.divide(sums[0], sums[1], out=np.zeros(theta.shape), where=bought)
-        step = np.where(sums[0] < np.inf, step, JUMP)  # some g is too small for a number: theta is far too low
+        step = np.where(sums[0] < np.inf, step, k * JUMP)  # some g is too small for a number: theta is far too low
         if (np.abs(step) <= close).all():
             return _point(sums, q, theta, step, smallest is None)
         low, high = np.where(value > 0, theta, low), np.where(value < 0, theta, high)
-        ahead = theta + np.clip(step, -JUMP, JUMP)
+        ahead = theta + np.clip(step, -k * JUMP, k * JUMP)
         inside = (ahead > low) & (ahead < high) | (np.abs(step) <= CLOSE)
         theta = np.where(inside, ahead, 0.5 * (low + high))
     raise ArithmeticError("the multipliers of the aggregators did not converge")
@@ -269,8 +269,8 @@ def _welfare(group: Group, p: Any, q: Any, theta: Array | None) -> Point:
 
         def work(piece: Piece, level: Array = level) -> Array:
             beta = group.b[piece.inside] - piece.faced(p)
-            weight = np.where(beta > piece.spread(level), 0.5 / group.a[piece.inside], 0.0)
-            return np.array([piece.sum(weight), piece.sum(weight * beta)])
+            buys, half = beta > piece.spread(level), 0.5 / group.a[piece.inside]
+            return np.array([piece.sum(np.where(buys, half, 0.0)), piece.sum(np.where(buys, half * beta, 0.0))])
 
         total = np.zeros((2, *level.shape))
         for piece, found in zip(group.pieces, each(group.pieces, work), strict=True):
