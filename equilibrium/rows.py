@@ -34,6 +34,8 @@ TOGETHER = 4
 ANEW = 16
 """So many that are left are tried together among themselves: checking a group takes a few single solves."""
 
+UNDETERMINED = "a number that is reported is not finite, or not shown to be the only one"
+
 ANSWERED = ("certified", "certified, local", "rule", "several", NONE)
 FAILED = (UNCERTIFIED, CYCLING, "error")
 
@@ -104,6 +106,7 @@ def rows_together(
     if isinstance(found, str):
         return {}, {}, found
     values, held, good = found
+    answered = bool(good.any())
     columns, units = {}, {}
     told = (values[column].tolist() for column in ("quantity", "index", "value", "unit"))
     for quantity, index, value, unit in zip(*told, strict=True):
@@ -114,7 +117,7 @@ def rows_together(
             columns[column] = numbers.tolist()
             good &= np.isfinite(numbers)
     if not good.any():
-        return {}, {}, "no scenario could be certified together with others"
+        return {}, {}, UNDETERMINED if answered else "it could not be certified together with others"
     if not _confirmed(case, design, alternative, name, scenarios, columns, good):
         return {}, {}, "a scenario solved alone as well reported other numbers"
     rows = {}
@@ -124,7 +127,7 @@ def rows_together(
         record |= dict.fromkeys(TOLD, "") | {"verdict": held.verdict, "decisions": held.unique[at], "route": "together"}
         record |= inputs(case, design, k, alternative)
         rows[k] = record | {column: numbers[at] for column, numbers in columns.items()}
-    return rows, units, "it takes another turn than most, or was not certified together with them"
+    return rows, units, "few others take the same turns, or it was not certified together with them"
 
 
 def _confirmed(
