@@ -31,11 +31,16 @@ from .scenarios import NotVectorised, Scenarios, Tape
 from .solution import derive, solve
 from .solvers import batched
 from .solvers.outcome import Outcome, Termination
+from .tolerances import RESIDUAL
 from .uniqueness import NOT_PROVED
 from .uniqueness_batched import decisions_unique
 
 FEW = 4
 """Fewer scenarios than this of one shape are solved one by one."""
+
+LARGE, WORTHWHILE = 5_000, 100
+"""Conditions of more columns than this take so long to prepare (an order of elimination: 24 s for 35,000) that fewer
+scenarios are solved one by one."""
 
 MANY = 1000
 """Of so many scenarios of one shape three are derived and certified singly as well: the one with the largest residual,
@@ -236,6 +241,8 @@ def together(group: Parametric | Curved, params: Values, answers: Answers) -> di
     """Solve and certify the scenarios of a group; which are left, and why."""
     if group.count < FEW:
         return dict.fromkeys(group.which.tolist(), "hardly any other scenario has conditions of this shape")
+    if group.mcp.size > LARGE and group.count < WORTHWHILE:
+        return dict.fromkeys(group.which.tolist(), f"so large conditions go together from {WORTHWHILE} scenarios on")
     found = _curved(group) if isinstance(group, Curved) else _affine(group, answers.counted)
     if isinstance(found, str):
         return dict.fromkeys(group.which.tolist(), found)
@@ -268,29 +275,33 @@ def _affine(group: Parametric, counted: bool) -> Found | str:
     start = batched.solve(problems.of(np.array([0])), group.mcp.interior())[0][:, 0]
     if not np.isfinite(start).all():
         start = group.mcp.interior()
-    z, _, how = batched.solve(problems, start)
+    z, error, how = batched.solve(problems, start)
     words = np.where(how == batched.START, "Newton on the active set", "interior point and active set")
     only, several = np.broadcast_to(unique, group.count).copy(), np.zeros(group.count, dtype=bool)
     if counted and group.game.players and smooth.all() and not only.all():
-        only |= decisions_unique(problems, z)
-        several |= _several(group, problems, z, only)
+        solved = np.flatnonzero(error <= RESIDUAL)
+        only[solved] |= decisions_unique(problems.of(solved), z[:, solved])
+        some = solved[~only[solved]]
+        only[some], several[some] = _counted(group, problems.of(some), z[:, some], some)
     return Found(problems, z, words, curvature.curvatures(group), only, several)
 
 
-def _several(group: Parametric, problems: batched.Problems, z: np.ndarray, only: np.ndarray) -> np.ndarray:
-    """Where other decisions solve the conditions as well; ``only``, where they do not, is completed: by a move from the
-    solution, by one from another solution that is at fewer bounds, and one by one."""
-    several = np.zeros(group.count, dtype=bool)
+def _counted(
+    group: Parametric, problems: batched.Problems, z: np.ndarray, which: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(where the decisions of z are the only ones, where others solve the conditions as well) of some scenarios of a
+    group: by a move from z, by one from another solution that is at fewer bounds, and one by one."""
+    only, several = np.zeros(len(which), dtype=bool), np.zeros(len(which), dtype=bool)
     for inside in (False, True):
-        left = np.flatnonzero(~only & ~several)
+        left = np.flatnonzero(~several)
         if left.size:
             some = problems.of(left)
             at = batched.solve_inside(some) if inside else z[:, left]
             several[left] = freedom_batched.several(some, at)
-    for k in np.flatnonzero(~only & ~several).tolist() if group.mcp.size <= multiplicity.CONVEX else ():
-        word = multiplicity.decisions(group.at(k), z[:, k])
+    for k in np.flatnonzero(~several).tolist() if group.mcp.size <= multiplicity.CONVEX else ():
+        word = multiplicity.decisions(group.at(int(which[k])), z[:, k])
         only[k], several[k] = word == "unique", word == "not unique"
-    return several
+    return only, several
 
 
 def _curved(group: Curved) -> Found:

@@ -35,6 +35,8 @@ TOGETHER = 4
 ANEW = 16
 """So many that are left are tried together among themselves: checking a group takes a few single solves."""
 
+UNDETERMINED = "a number that is reported is not finite, or not shown to be the only one"
+
 ANSWERED = ("certified", "certified, local", "rule", "several", NONE)
 FAILED = (UNCERTIFIED, CYCLING, "error")
 
@@ -105,6 +107,7 @@ def rows_together(
     if isinstance(found, str):
         return {}, {}, found
     values, held, good = found
+    certified = bool(good.any())
     columns, units = {}, {}
     verdicts = np.broadcast_to(np.asarray(held.verdict, dtype=object), len(scenarios))
     answered = verdicts != NONE
@@ -117,7 +120,7 @@ def rows_together(
             columns[column] = numbers.tolist()
             good &= np.isfinite(numbers) | ~answered
     if not good.any():
-        return {}, {}, "no scenario could be certified together with others"
+        return {}, {}, UNDETERMINED if certified else "it could not be certified together with others"
     rows: dict[int, dict[str, Any]] = {}
     numbers_of = list(zip(*columns.values(), strict=True)) or [()] * len(scenarios)
     reasons = held.reason
@@ -132,7 +135,7 @@ def rows_together(
             rows[k] |= zip(columns, numbers_of[at], strict=True)
     if not _confirmed(case, design, alternative, name, rows, units):
         return {}, {}, "a scenario solved alone as well reported other numbers"
-    return rows, units, "it takes another turn than most, or was not certified together with them"
+    return rows, units, "few others take the same turns, or it was not certified together with them"
 
 
 def _confirmed(

@@ -89,10 +89,10 @@ def test_rows_are_those_of_single_solves(name: str, scenario: str, day: str, tie
 @pytest.mark.parametrize("ties", [True, False], ids=["ties", "any numbers"])
 @pytest.mark.parametrize(("name", "scenario", "day"), CASES)
 def test_thousands_of_rows_are_those_of_single_solves(name: str, scenario: str, day: str, ties: bool) -> None:
-    case, design = drawn(name, scenario, day, 500, seed=11, ties=ties)
+    case, design = drawn(name, scenario, day, 200, seed=11, ties=ties)
     for alternative in alternatives(scenario):
-        found = compare(case, design, complete(case, alternative), range(500))
-        assert found[True] >= 400, alternative.name
+        found = compare(case, design, complete(case, alternative), range(200))
+        assert found[True] >= 150, alternative.name
 
 
 def test_two_days_of_which_one_may_be_congested() -> None:
