@@ -35,6 +35,9 @@ GAP = 1e-8
 """Bound and value have met where they are this close, relative to what the leader's decision changes: a welfare of 1e5
 that an owner moves by 10 is bounded to 1e-7, not to 1e-3."""
 
+STRICT = 1e-6
+"""A payoff counts as strictly convex in s where its slope changes by more than this part over the range of s."""
+
 ROUNDS = 60
 """Most programmes that are solved."""
 
@@ -111,7 +114,25 @@ def solve(problem: LeaderProblem, seconds: float = 120.0) -> Led:
     reason = (
         f"{len(blocks)} separate markets with {pieces} regimes, bound within {max(0.0, cost - bound):.2g} of the value"
     )
-    return Led(x, z, cost, min(bound, cost), "tracing", reason, (Optimum(x, cost),), 1, time.perf_counter() - began)
+    seconds, optima = time.perf_counter() - began, (Optimum(x, cost),)
+    return Led(
+        x, z, cost, min(bound, cost), "tracing", reason, optima, 1, seconds, unique=_strictly_convex(problem, blocks)
+    )
+
+
+def _strictly_convex(problem: LeaderProblem, blocks: list[Block]) -> bool:
+    """Whether the payoff is strictly convex in all that the leader may move, so that its optimum is the only one."""
+    if problem.whole.any() or any(len(block.groups) > 1 for block in blocks):
+        return False
+    for block in blocks:
+        pieces = block.pieces()
+        slopes = [piece.slope(end) for piece in pieces for end in (piece.low, piece.up)]
+        width, size = pieces[-1].up - pieces[0].low, max(np.abs(slopes).max(), 1e-300)
+        if any(piece.a * width <= STRICT * size for piece in pieces):
+            return False
+    moving = problem.upper > problem.lower
+    weights = np.array([block.weight for block in blocks])[:, moving]
+    return bool(np.linalg.matrix_rank(weights) == moving.sum())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

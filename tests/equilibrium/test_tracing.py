@@ -46,6 +46,31 @@ def test_tracing_equals_regimes_on_random_merchants_in_two_hours():
         assert_certified(other)
         values = [pyo.value(m.merchant.profit) for m in (first, second)]
         assert values[0] == pytest.approx(values[1], rel=1e-8, abs=1e-8)
+        alone = [s.certificate.uniqueness.decisions == "unique" for s in (one, other)]
+        assert alone[1] or not alone[0]
+
+
+def test_a_strictly_convex_payoff_has_one_optimum_and_a_flat_one_is_not_claimed_to():
+    def buyer(slope):
+        """Buys four units over four hours of Cournot markets; with slope zero price does not move with its load."""
+        m = pyo.ConcreteModel()
+        m.buyer, m.firm = pyo.Block(), pyo.Block(range(4))
+        m.buyer.load = pyo.Var(range(4), bounds=(0, None))
+        m.buyer.all = pyo.Constraint(expr=sum(m.buyer.load[h] for h in range(4)) == 4)
+        bill = 0.0
+        for h, block in m.firm.items():
+            block.q = pyo.Var(bounds=(0, None))
+            price = 20 + h - block.q + slope * m.buyer.load[h]
+            block.profit = pyo.Objective(expr=(price - 2) * block.q, sense=pyo.maximize)
+            bill += price * m.buyer.load[h]
+        m.buyer.bill = pyo.Objective(expr=bill)
+        return order(m, m.buyer)
+
+    solution = solve(buyer(1.0), "tracing")
+    assert_certified(solution)
+    assert solution.certificate.uniqueness.decisions == "unique"
+    flat = solve(buyer(0.0), "tracing")
+    assert flat.certificate.uniqueness.decisions == "not proved"
 
 
 def _two_hours(random):
