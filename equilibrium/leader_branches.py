@@ -38,12 +38,14 @@ def solve(problem: LeaderProblem, hierarchy: Hierarchy, branches: Sequence[Branc
         names = ", ".join(branch.name for branch in branches)
         raise Infeasible(f"no decision of {problem.player.name} is possible on any of its branches: {names}")
     best = min(found, key=lambda led: led.cost)
-    bound = min(led.bound for led in found) if all(branch.exhaustive for branch in branches) else -np.inf
+    every = all(branch.exhaustive for branch in branches)
+    bound = min(led.bound for led in found) if every else -np.inf
+    what = "branches" if every else "candidates, others were not looked at"
     level = [led for led in found if led.cost - best.cost <= REGRET * abs(best.cost)]
     return replace(
         best,
         bound=min(bound, best.cost),
-        reason=f"best of {len(found)} branches; on its own {best.reason}",
+        reason=f"best of {len(found)} {what}; on its own {best.reason}",
         optima=distinct(optimum for led in found for optimum in led.optima),
         starts=sum(led.starts for led in found),
         seconds=time.perf_counter() - began,
