@@ -107,7 +107,7 @@ class Game:
         best, who = np.inf, -1
         sizes = np.diff(self.start)
         bound = (self.alpha >= 1) & (sizes > 1)
-        if bound.all():
+        if bound.all() and bound.any():
             who = int(np.argmin(self.b))
             return float(self.b[who]), who
         for j in np.flatnonzero(bound):
