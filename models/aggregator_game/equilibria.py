@@ -23,6 +23,8 @@ BLOCKED = (
     "that user has no surplus, so no profile has finite payoffs"
 )
 
+IDLE = "nobody values the first unit above the price if nothing is bought"
+
 ROUNDS = 60
 """Rounds of best responses in turn at most."""
 
@@ -60,6 +62,10 @@ class Found:
 
 def solve(game: Game, every: bool = True) -> Found:
     """The equilibria of ``game``. every: look for all of them where theory does not say that there is one."""
+    price = game.price.at(0.0)[0]
+    if game.b.max(initial=-np.inf) <= price and game.cap[1] < 0:
+        nothing = np.zeros(len(game.a))
+        return Found("unique", IDLE, (Profile(0.0, price, np.zeros(len(game.alpha)), nothing, nothing),), True)
     excess = Excess(game)
     zeros = candidates(game, None if every or game.choosy else 0, excess)
     profiles = [profile(game, total, excess) for total in zeros.found]
@@ -71,8 +77,9 @@ def solve(game: Game, every: bool = True) -> Found:
     reason = _reason(game, zeros.complete, len(lost))
     if kept:
         return Found(word, reason, tuple(kept), zeros.complete, lost)
-    if not lost and zeros.complete:
+    if not lost and zeros.complete and game.cap[1] >= 0:
         return Found(word, BLOCKED, (), True, lost, (), game.cap[1])
+    word = word if game.choosy else "unsettled"  # there is one: it was not found
     return Found(word, reason, (), zeros.complete, lost, cycle(game))
 
 

@@ -76,6 +76,10 @@ class Price:
         most = (np.maximum(price - self.intercept, 0.0) / self.slope) ** (1 / self.exponent)
         return np.maximum(most - self.given, 0.0)
 
+    def of(self, scenario: int) -> Price:
+        """That of one scenario."""
+        return Price(*(float(np.ravel(of_some(getattr(self, one.name), scenario))[0]) for one in fields(Price)))
+
 
 @dataclass(frozen=True)
 class Game:
@@ -107,7 +111,7 @@ class Game:
         best, who = np.inf, -1
         sizes = np.diff(self.start)
         bound = (self.alpha >= 1) & (sizes > 1)
-        if bound.all():
+        if bound.all() and bound.any():
             who = int(np.argmin(self.b))
             return float(self.b[who]), who
         for j in np.flatnonzero(bound):
@@ -146,8 +150,9 @@ class Game:
         served = np.isfinite(b)
         sizes = np.add.reduceat(served, self.start[:-1], dtype=int)
         there = sizes > 0
-        price = Price(*(float(np.ravel(of_some(getattr(self.price, one.name), scenario))[0]) for one in fields(Price)))
-        return Game(a[served], b[served], np.append(0, np.cumsum(sizes[there])), self.alpha[there], price)
+        return Game(
+            a[served], b[served], np.append(0, np.cumsum(sizes[there])), self.alpha[there], self.price.of(scenario)
+        )
 
     def alone(self, j: int, given: Any) -> Game:
         """The game of aggregator ``j`` by itself while the others buy ``given`` MWh."""

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from equilibrium.scenarios import NotVectorised, current
+from equilibrium.scenarios import current
 
+from . import membership
 from .equilibria import profile, verdict
 from .examination import START, examine
-from .game import SMALL, Excess, Game
+from .game import SMALL, Excess, Game, Price
 from .search import follow_each, polish_each, searching
 from .stationary import SEARCH, ceilings, every, in_turn, lowest_user
 
@@ -152,15 +153,17 @@ def _enclosed(game: Game, high: Array, kappa: float) -> tuple[Array, Array]:
 
 
 def kept(a: Array, b: Array, owner: Array, alpha: Array, rules: Sequence[str], price: Any) -> Array:
-    """As ``membership.kept``, for the scenarios on which code runs now: (users, scenarios). Those in which the price
-    without aggregators is not found go astray. Raises NotVectorised for the rule 'maximal', a search of its own."""
+    """As ``membership.kept``, for the scenarios on which code runs now: (users, scenarios).
+
+    Those in which the price without aggregators is not found go astray. The rule 'maximal' is a search, made for one
+    scenario after the other."""
     tape = current()
     assert tape is not None
+    count = len(tape.astray)
     bound = (alpha >= 1) & (np.bincount(owner, minlength=len(alpha)) > 1)
     if (bound & (np.array(rules) == "maximal")).any():
-        raise NotVectorised("who is served by the rule 'maximal' is found user by user")
+        return np.stack([_kept(a, b, owner, alpha, list(rules), price.of(k), k) for k in range(count)], axis=1)
     filtered = (bound & (np.array(rules) == "filtered"))[owner]
-    count = len(tape.astray)
     if not filtered.any():
         return np.ones((len(a), count), dtype=bool)
     alone, level = Game(a, b, np.arange(len(a) + 1), np.zeros(len(a)), price), np.empty(count)
@@ -171,6 +174,12 @@ def kept(a: Array, b: Array, owner: Array, alpha: Array, rules: Sequence[str], p
         level[some] = game.price.at(total)[0]
     tape.astray |= np.isnan(level)
     return ~filtered[:, None] | (b > level)
+
+
+def _kept(a: Array, b: Array, owner: Array, alpha: Array, rules: list[str], price: Price, k: int) -> Array:
+    """``membership.kept`` in one scenario."""
+    a, b = (values[:, min(k, values.shape[1] - 1)] for values in (a, b))
+    return membership.kept(a, b, owner, alpha, rules, price)
 
 
 def _slices(scenarios: Array, users: int) -> Iterator[Array]:

@@ -102,8 +102,17 @@ def _answer(case: setting.Setting) -> Own | None:
         (case, case.everybody(found.equilibria[0].x) if found.equilibria else np.full(len(case.a), np.nan)),
         lambda model: _variables(model, case, found),
         outcome,
-        "the price is capped" if capped_price else (f"{len(case.a)} users" if len(case.a) > LARGE else ""),
+        _unstated(case, found),
     )
+
+
+def _unstated(case: setting.Setting, found: Found) -> str:
+    """Why no model is stated beside the answer; empty where one is."""
+    if np.isfinite(case.cap):
+        return "the price is capped"
+    if found.equilibria and found.equilibria[0].total == 0:
+        return "nobody buys anything"
+    return f"{len(case.a)} users" if len(case.a) > LARGE else ""
 
 
 def _word(verdict: str) -> str:

@@ -265,3 +265,27 @@ def test_fairness_couples_hours(alpha: float) -> None:
 def test_hours_between_welfare_and_proportional_are_refused() -> None:
     with pytest.raises(Refused):
         over_hours(by_hour(game(*TWO, 0.5, 0.05), {"day": 1.0}))
+
+
+# ---- nobody buys ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 0.75])
+@pytest.mark.parametrize("cap", [INF, 8.0])
+def test_where_nothing_is_worth_its_price_nobody_buys(alpha: float, cap: float) -> None:
+    """With nothing bought the price is 10, above all first values: that is the equilibrium, and the only one."""
+    tables = data(game([(1, 1), (1,)], [(3, 6), (2,)], alpha, 0.5))
+    tables = replace(tables, parameters={**tables.parameters, "price_intercept": 10.0})
+    found = answer(tables, cap=cap)
+    assert found.solution.certificate.verdict == "certified" and found.value("total") == 0
+    assert found.solution.certificate.uniqueness.decisions == "unique" and found.value("average surplus") == 0
+
+
+def test_fairness_to_all_has_no_equilibrium_where_nothing_is_worth_its_price() -> None:
+    tables = data(game([(1, 1), (1,)], [(3, 6), (2,)], 1.0, 0.5))
+    tables = replace(tables, parameters={**tables.parameters, "price_intercept": 10.0})
+    with pytest.raises(NoEquilibrium, match="user 1.0"):
+        answer(tables)
+    aggregators = tables.tables["aggregators"].assign(membership="filtered")
+    found = answer(replace(tables, tables={**tables.tables, "aggregators": aggregators}))
+    assert found.solution.certificate.verdict == "certified" and found.value("users left out") == 2

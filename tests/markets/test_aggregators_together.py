@@ -104,6 +104,17 @@ def test_own_generation_goes_together() -> None:
     assert (table["route"] == "together").all() and table["own generation"].nunique() == 8
 
 
+@pytest.mark.parametrize("alpha", ["1", "inf"])
+def test_users_left_out_for_an_equilibrium_to_exist_differ_between_scenarios(alpha: str) -> None:
+    case = read_case(DATA / "textbook_r1")
+    options = {"alpha": alpha, "membership": "maximal", "price_cap": INF}
+    tables = data(game([(1, 1, 2), (1, 0.5)], [(3, 6, 1), (2, 4)], 1.0, 0.5))
+    case = replace(case, data=tables, alternatives=(Alternative("maximal", "aggregators", options),))
+    cells = {"users.first_value[1,1.2]": (0.1, 5.0), "parameters.price_slope": (0.1, 1.5)}
+    table = compared(case, drawn(case, cells, 12))
+    assert (table["route"] == "together").all() and table["users left out"].nunique() > 1
+
+
 @pytest.mark.parametrize("name", ["welfare", "max-min"])
 def test_several_hours_go_together_by_the_model(name: str) -> None:
     case = read_case(DATA / "two_hours")
