@@ -58,7 +58,7 @@ def _limits(mcp: MixedComplementarity, z: np.ndarray, kernel: np.ndarray) -> tup
     assert mcp.vector is not None
     column, row = sizes(mcp, z)
     value = mcp.F(z)
-    fixed = mcp.lower == mcp.upper
+    fixed = mcp.upper - mcp.lower <= 1e-7 * column  # at both bounds, so that its row may have either sign
     held = (np.abs(value) > 1e-7 * row) | fixed
     at_lower = z - mcp.lower <= 1e-7 * column
     at_upper = mcp.upper - z <= 1e-7 * column

@@ -99,6 +99,17 @@ def test_a_decision_that_nothing_touches() -> None:
     assert batch.value(m.firm.x) == pytest.approx(np.clip(wishes, 0, 4))
 
 
+def test_a_box_without_width_holds_its_column_whatever_its_row_is() -> None:
+    m = pyo.ConcreteModel()
+    m.firm = pyo.Block()
+    m.firm.cheap = pyo.Var(bounds=(0, 1e-14))  # what rounding left of a limit
+    m.firm.x = pyo.Var([1, 2], bounds=(0, 5))
+    m.firm.meet = pyo.Constraint(expr=m.firm.cheap + m.firm.x[1] + m.firm.x[2] == 3)
+    m.firm.bill = pyo.Objective(expr=m.firm.cheap + 2 * m.firm.x[1] + 2 * m.firm.x[2])
+    certificate = solve(m).certificate
+    assert certificate.verdict == "certified" and certificate.uniqueness.decisions == "not unique"
+
+
 def test_choices_for_which_nobody_goes_astray() -> None:
     tape = Tape.of(4)
     some, limit = (Scenarios(np.array(values), tape) for values in ([1.0, -2.0, 3.5, 0.0], [0.0, 0.0, 5.0, 0.0]))
