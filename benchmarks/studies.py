@@ -27,6 +27,9 @@ from equilibrium.rows import chosen, solve_row, solve_rows
 
 DATA = Path(__file__).parents[1] / "data"
 
+PROBE = 20
+"""If none of so many scenarios goes together, there is nothing to compare, and 10,000 single solves may take hours."""
+
 CURVED = {"parameters.cost_exponent": "0.5", "parameters.cost_power": "0.02"}
 
 STUDIES: list[tuple[str, str, dict[str, str], dict[str, tuple[float, float]]]] = [
@@ -154,6 +157,9 @@ def compare(case: Case, design: Design, name: str, singles: int) -> dict[str, An
     alternative = chosen(case, design)[0]
     parts: dict[str, float] = {}
     size = 2_000  # as a study of so many scenarios is cut
+    first = solve_rows(case, design, range(min(PROBE, design.size))).table.to_pandas()
+    if not (first["route"] == "together").any():
+        return {"alternative": name, "together": 0.0, "alone because": first["alone"].iloc[0]}
     timed_case = with_clock(case, parts)
     began = time.perf_counter()
     with timed(parts):
