@@ -148,7 +148,7 @@ def test_single_vehicles_go_together() -> None:
 
 def test_who_is_indispensable_does_not_hang_on_a_tie_of_bids_and_shortage() -> None:
     case = read_case(DATA / "paper")
-    data = change(case.data, {"parameters.alternative_cost": 1 + 0.025 - 0.01})  # what A asks from hour 3 to 4
+    data = change(case.data, {"parameters.alternative_cost": 1 + 0.032 - 0.01})  # what A asks from hour 3 to 5
     alternative = complete(case, Alternative("vcg", "clearing", {"scenario": "S2", "settlement": "vcg"}))
     solved = solve_one(case.market, data, alternative)
     word = {a: solved.value("indispensable", f"aggregator={a};day=typical") for a in "ABC"}
