@@ -10,23 +10,29 @@ from . import stated
 from .players import Player
 from .stated import ERRORS
 
+ROUNDING = 1e-14
+"""Terms below this part of a player's largest decision are rounding of zero: where all terms of a limit are such
+numbers, none of them is small in relation to the others."""
+
 
 def infeasibility(player: Player) -> float:
     """The largest violation of the player's own constraints and bounds, relative to the size of their terms."""
     worst = 0.0
+    if any(variable.value is None for variable in player.decisions):
+        return np.inf
+    least = max(ROUNDING * max((abs(float(v.value)) for v in player.decisions), default=0.0), 1e-300)
     for variable in player.decisions:
-        if variable.value is None:
-            return np.inf
         value = float(variable.value)
         lower, upper = variable.bounds
         for low, high in ((lower, value), (value, upper)):
             if low is not None and high is not None and low > high:
-                worst = max(worst, (low - high) / max(abs(low), abs(high)))
-    return max(worst, max((violation(row) for row in player.constraints), default=0.0))
+                worst = max(worst, (low - high) / max(abs(low), abs(high), least))
+    return max(worst, max((violation(row, least) for row in player.constraints), default=0.0))
 
 
-def violation(row: ConstraintData) -> float:
-    """How far a constraint is from holding, relative to the size of its terms; infinite where it has no value."""
+def violation(row: ConstraintData, least: float = 0.0) -> float:
+    """How far a constraint is from holding, relative to the size of its terms (at least ``least``); infinite where it
+    has no value."""
     try:
         body = float(pyo.value(row.body))
         upper = row.ub  # evaluated when asked for
@@ -35,6 +41,6 @@ def violation(row: ConstraintData) -> float:
         high = body - upper if upper is not None else 0.0
         if not np.isfinite(body):
             return np.inf
-        return max(low, high) / stated.size(row) if max(low, high) > 0 else 0.0
+        return max(low, high) / max(stated.size(row), least) if max(low, high) > 0 else 0.0
     except ERRORS:
         return np.inf

@@ -23,6 +23,7 @@ from equilibrium.scenarios import as_number, ever_larger, larger, one_by_one, wh
 
 LARGE = 300  # so many loose quantities are split by an interior point, to some 1e-8 of their size
 ZERO = 1e-9  # a margin below this part of the largest one is none: the bids tie
+ROUNDING = 1e-13  # an amount below this part of the largest is none: beside other rounding errors it would be wrong
 Place = tuple[str, str]
 Numbers = Mapping[Place, Any]  # plain numbers, or one per scenario of a study
 Goal = Callable[[Any], Any]
@@ -110,7 +111,9 @@ def _found(block: Any) -> Dispatch:
 
 
 def _numbers(variable: Any) -> dict[Place, Any]:
-    return {k: larger(0.0, as_number(v.value)) for k, v in variable.items()}
+    found = {k: larger(0.0, as_number(v.value)) for k, v in variable.items()}
+    least = ROUNDING * reduce(larger, found.values(), 0.0)
+    return {k: where_larger(q, least, q, 0.0) for k, q in found.items()}
 
 
 def _shortage(part: Any) -> Any:
@@ -180,9 +183,11 @@ class _Stage:
         left, most = {}, {}
         for place, inside in returned.items():
             row = self.block.payback[place]
-            room = as_number(pyo.value(row.upper)) - sum(here.add[k] for k in used[place])
-            left[place] = self._if_loose(row, larger(0.0, room))
-            most[place] = self._if_loose(row, larger(0.0, room) + sum(here.add[k] for k in inside))
+            most_used = as_number(pyo.value(row.upper))
+            room = most_used - sum(here.add[k] for k in used[place])
+            room = where_larger(room, ROUNDING * most_used, room, 0.0)
+            left[place] = self._if_loose(row, room)
+            most[place] = self._if_loose(row, room + sum(here.add[k] for k in inside))
         model.left, model.most = numbers(left), numbers(most)
         model.spare = pyo.Var(list(returned), bounds=lambda m, *f: (0.0, m.most[f]))
         model.payback = pyo.Constraint(

@@ -12,6 +12,7 @@ import pytest
 
 from equilibrium import solve
 from equilibrium.batches import solve_many
+from equilibrium.feasibility import infeasibility
 from equilibrium.held import solve_held
 from equilibrium.scenarios import (
     NotVectorised,
@@ -23,6 +24,7 @@ from equilibrium.scenarios import (
     one_by_one,
     where_larger,
 )
+from equilibrium.tolerances import FEASIBLE
 
 
 def shipping(random: np.random.Generator) -> pyo.ConcreteModel:
@@ -108,6 +110,20 @@ def test_a_box_without_width_holds_its_column_whatever_its_row_is() -> None:
     m.firm.bill = pyo.Objective(expr=m.firm.cheap + 2 * m.firm.x[1] + 2 * m.firm.x[2])
     certificate = solve(m).certificate
     assert certificate.verdict == "certified" and certificate.uniqueness.decisions == "not unique"
+
+
+def test_what_rounding_leaves_beyond_a_limit_of_zero() -> None:
+    m = pyo.ConcreteModel()
+    m.firm = pyo.Block()
+    m.firm.x = pyo.Var([1, 2, 3], within=pyo.NonNegativeReals)
+    m.firm.meet = pyo.Constraint(expr=sum(m.firm.x.values()) == 30)
+    m.firm.none = pyo.Constraint(expr=m.firm.x[1] + m.firm.x[2] <= 0)
+    m.firm.bill = pyo.Objective(expr=m.firm.x[1] + 2 * m.firm.x[2] + 3 * m.firm.x[3])
+    (player,) = solve(m).answer.game.players
+    m.firm.x[1].set_value(1e-29)
+    assert infeasibility(player) <= FEASIBLE
+    m.firm.x[1].set_value(1e-12)
+    assert infeasibility(player) == 1.0
 
 
 def test_choices_for_which_nobody_goes_astray() -> None:

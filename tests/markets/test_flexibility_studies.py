@@ -144,3 +144,12 @@ def test_single_vehicles_go_together() -> None:
         alternative = complete(case, Alternative(rule, "vehicles", {"scenario": "s", "settlement": rule}))
         found = compare(case, design, alternative, range(0, 40, 8))
         assert found[True] >= 20, rule
+
+
+def test_who_is_indispensable_does_not_hang_on_a_tie_of_bids_and_shortage() -> None:
+    case = read_case(DATA / "paper")
+    data = change(case.data, {"parameters.alternative_cost": 1 + 0.032 - 0.01})  # what A asks from hour 3 to 5
+    alternative = complete(case, Alternative("vcg", "clearing", {"scenario": "S2", "settlement": "vcg"}))
+    solved = solve_one(case.market, data, alternative)
+    word = {a: solved.value("indispensable", f"aggregator={a};day=typical") for a in "ABC"}
+    assert word == {"A": 1.0, "B": 0.0, "C": 0.0} and solved.value("unserved energy", "day=typical") == 0
