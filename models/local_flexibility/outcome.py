@@ -12,6 +12,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 
 from . import setting
 from .clearing import clear
@@ -78,7 +79,7 @@ def clear_at(
     """Clear every day with the baselines of some aggregators replaced (``plans``) and mark-ups replaced.
 
     Fleets with a plan offer all of it (they are strategic); others by the rule ``offers``. without: whose bids are left
-    out (it keeps its baseline). Raises RuntimeError where the clearing is not certified.
+    out (it keeps its baseline). Raises NotCertified where the clearing is not certified.
     """
     model = stated(data, scenario, offers, plans or {}, markups or {})
     model.operator = pyo.Block(model.day)
@@ -90,7 +91,7 @@ def clear_at(
         clear(model.operator[d], model, model.home, setting.limits(model, d, **others))
     solution = solve(model)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the clearing is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the clearing is not certified: {solution.certificate.scope}")
     return Outcome(model, solution, split(_Solved(model, solution)))
 
 
@@ -125,7 +126,7 @@ def rents(
 ) -> dict[tuple[str, str], float]:
     """What ``here``, cleared with these plans and mark-ups, would cost more without the bids of one, EUR.
 
-    By (day, aggregator). Who is left out keeps its baseline. Raises RuntimeError where a clearing is not certified.
+    By (day, aggregator). Who is left out keeps its baseline. Raises NotCertified where a clearing is not certified.
     """
     found = {}
     for a in here.model.aggregator:

@@ -23,6 +23,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 
 from . import delivery, setting, settlement, strategic, values
 from .outcome import Outcome, Plan, clear_at, rents
@@ -250,7 +251,7 @@ def rights_table(street: Street) -> pd.DataFrame:
 def efficient_cost(street: Street) -> float:
     """What it costs all fleets, at wholesale prices, to stay within the ratings on every day, EUR; habits aside.
 
-    Raises RuntimeError where there is no certified plan.
+    Raises NotCertified where there is no certified plan.
     """
     model = street.clear(street.honest).model
     return _cheapest_total(model, True) - _cheapest_total(model, False)
@@ -278,7 +279,7 @@ def _cheapest_total(model: Any, limited: bool) -> float:
     plan.cost = pyo.Objective(expr=sum(float(pyo.value(model.price[t])) * plan.charge[u, t] for u, t in places))
     solution = solve(plan)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the efficient plan is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the efficient plan is not certified: {solution.certificate.scope}")
     return float(pyo.value(plan.cost))
 
 

@@ -23,6 +23,7 @@ import pyomo.environ as pyo
 
 from equilibrium import solve
 from equilibrium.data import Data, change
+from equilibrium.errors import NotCertified
 
 from . import delivery as delivering
 from . import setting, strategic
@@ -82,11 +83,11 @@ class Asker:
         return strategic.state(self.data, self.aggregator, self.scenario, **self.options)
 
     def reply(self) -> Reply:
-        """The best plan. Raises RuntimeError where it is not certified, Refused."""
+        """The best plan. Raises NotCertified where it is not certified, Refused."""
         model = strategic.strategic(self.data, self.aggregator, self.scenario, **self.options)
         solution = solve(model)
         if not solution.certificate.ok:
-            raise RuntimeError(f"the best reply of {self.aggregator} is not certified: {solution.certificate.scope}")
+            raise NotCertified(f"the best reply of {self.aggregator} is not certified: {solution.certificate.scope}")
         leader, here = model.leader, model.scenario
         accepted = sum(float(pyo.value(model.probability[here, d] * leader.accepted[d])) for d in model.day)
         missing = delivering.expected_missing(model) if leader.component("missing") is not None else 0.0

@@ -19,6 +19,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 from equilibrium.scenarios import as_number, larger, where_larger
 
 from . import setting
@@ -62,7 +63,7 @@ def cleared(model: Any, dispatch: Dispatch, prices: Prices) -> dict[str, Any]:
 
 
 def price_range(model: Any, day: str, net: bool) -> tuple[Prices, Prices]:
-    """The price systems with the least and the largest total. Raises RuntimeError where they are not certified."""
+    """The price systems with the least and the largest total. Raises NotCertified where they are not certified."""
     return _slope(model, day, net, -1.0), _slope(model, day, net, 1.0)
 
 
@@ -91,7 +92,7 @@ def _slope(model: Any, day: str, net: bool, sign: float) -> Prices:
         _direct(tangent, name, here.component(name), block.component(name), far)
     solution = solve(tangent)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the marginal prices of day {day} are not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the marginal prices of day {day} are not certified: {solution.certificate.scope}")
     margins = solution.multipliers
     relief = {k: margins[here.relief[k].name] for k, needed in tangent.needed.items() if abs(_number(needed)) > 0}
     payback = {k: margins[f"{here.payback[k].name}.upper"] for k, room in most.items() if net and room > 0}

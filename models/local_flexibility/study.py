@@ -18,7 +18,7 @@ import pyomo.environ as pyo
 
 from equilibrium.certificate import UNCERTIFIED
 from equilibrium.data import change
-from equilibrium.errors import Refused
+from equilibrium.errors import NotCertified, Refused
 from equilibrium.market import Study
 
 from . import audit, play, remedies, setting, several
@@ -79,7 +79,7 @@ def _reply(asker: Asker) -> dict[str, Any]:
     """Profit, sales and plan, or the reason why there is none."""
     try:
         found = asker.reply()
-    except RuntimeError as error:
+    except NotCertified as error:
         return {"verdict": UNCERTIFIED, "reason": str(error)}
     return _told(found) | {"reason": ""}
 

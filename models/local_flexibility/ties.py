@@ -19,6 +19,7 @@ from typing import Any
 import pyomo.environ as pyo
 
 from equilibrium import interior, solve
+from equilibrium.errors import NotCertified
 from equilibrium.scenarios import as_number, ever_larger, larger, one_by_one, where_larger
 
 LARGE = 300  # so many loose quantities are split by an interior point, to some 1e-8 of their size
@@ -46,7 +47,7 @@ class Dispatch:
 
 
 def split(solved: Any) -> dict[str, Dispatch]:
-    """The clearing of every day with ties split. Raises RuntimeError where the split is not certified."""
+    """The clearing of every day with ties split. Raises NotCertified where the split is not certified."""
     model = solved.model
     if _unsplit(model):
         return {d: _found(model.operator[d]) for d in model.day}
@@ -219,7 +220,7 @@ def _minimise(model: pyo.ConcreteModel, size: int) -> None:
         return
     solution = solve(model)
     if not solution.certificate.ok:
-        raise RuntimeError(f"the split of ties is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"the split of ties is not certified: {solution.certificate.scope}")
 
 
 def _parts(dispatch: Dispatch) -> tuple[Numbers, Numbers, Numbers]:

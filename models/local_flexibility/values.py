@@ -10,6 +10,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from equilibrium import solve
+from equilibrium.errors import NotCertified
 from equilibrium.scenarios import larger, where_larger
 
 from . import delivery, settlement, strategic, structures
@@ -80,12 +81,12 @@ def _settle(solved: Any) -> list[Day]:
 
 
 def _without(solved: Any) -> tuple[Any, dict[Any, Any]]:
-    """The clearing of every day without each aggregator in turn, and its shortage, kWh. Raises RuntimeError where it is
+    """The clearing of every day without each aggregator in turn, and its shortage, kWh. Raises NotCertified where it is
     not certified."""
     model = structures.without_each(solved.data, solved.alternative.structure, solved.alternative.options)
     solution = solve(model)
     if not solution.certificate.ok:
-        raise RuntimeError(f"clearing without one aggregator is not certified: {solution.certificate.scope}")
+        raise NotCertified(f"clearing without one aggregator is not certified: {solution.certificate.scope}")
     return model, least_shortage(model, solution)
 
 
