@@ -6,8 +6,12 @@ nothing here is ever shown as a traceback.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,16 @@ class Infeasible(EquilibriumError):
     """No decisions satisfy the constraints; the message names the ones that contradict each other where it can."""
 
     code = 4
+
+
+ERROR = "error"
+"""Verdict where the code, not the data or the model, failed."""
+
+
+def in_one_line(error: Exception) -> str:
+    """An unexpected error in one line, with the place in this package's or a market's code where it came up."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
+    ours = [f for f in frames if ROOT in Path(f.filename).parents] or frames
+    place = f" ({'/'.join(Path(ours[-1].filename).parts[-2:])}, line {ours[-1].lineno})" if ours else ""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"{what}{place}: a fault of the program, not of the data as far as it can tell; please report it"

@@ -17,7 +17,7 @@ from .branches import Branch
 from .errors import Infeasible, Refused
 from .formulations import leader
 from .hierarchy import Hierarchy, LeaderProblem
-from .led import Led, Optimum, distinct
+from .led import Led, distinct
 from .tolerances import REGRET
 
 
@@ -57,15 +57,7 @@ def _on(problem: LeaderProblem, columns: np.ndarray, values: np.ndarray, ties: s
     """The leader's best decision with some of them at values; None where nothing is feasible."""
     if not problem.holds(columns, values):
         return None
-    keep = np.setdiff1d(np.arange(problem.count), columns)
     try:
-        led = leader.solve(problem.without(columns, values), None, ties)
+        return leader.solve(problem.without(columns, values), None, ties).beside(columns, values)
     except Infeasible:
         return None
-
-    def whole(x: np.ndarray) -> np.ndarray:
-        full = np.zeros(problem.count)
-        full[columns], full[keep] = values, x
-        return full
-
-    return replace(led, x=whole(led.x), optima=tuple(Optimum(whole(o.x), o.cost) for o in led.optima))

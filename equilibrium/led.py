@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,6 +51,19 @@ class Led:
     unique: bool = False
     attained: bool = True
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def beside(self, columns: np.ndarray, values: np.ndarray) -> Led:
+        """The same for a leader that decides more: these columns are at values."""
+        if not columns.size:
+            return self
+        keep = np.setdiff1d(np.arange(len(self.x) + len(columns)), columns)
+
+        def whole(x: np.ndarray) -> np.ndarray:
+            full = np.zeros(len(keep) + len(columns))
+            full[columns], full[keep] = values, x
+            return full
+
+        return replace(self, x=whole(self.x), optima=tuple(Optimum(whole(o.x), o.cost) for o in self.optima))
 
     @property
     def proved(self) -> bool:

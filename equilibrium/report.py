@@ -11,6 +11,7 @@ import pyomo.environ as pyo
 
 from .case import Case
 from .data import Data
+from .errors import in_one_line
 from .market import CURRENCY
 from .results import Failure, Results, Solved
 
@@ -144,7 +145,11 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
     for one in solved:
         known = {(q, i): v for q, i, v in one.values[["quantity", "index", "value"]].itertuples(index=False)}
         if case.market.closed_form is not None:
-            theory = case.market.closed_form(data, one.alternative.structure, one.alternative.options)
+            try:
+                theory = case.market.closed_form(data, one.alternative.structure, one.alternative.options)
+            except Exception as error:  # a formula without a value must not take the answers along
+                rows.append(_compare(one, "theory", "", None, float("nan"), 0.0, in_one_line(error)))
+                continue
             for quantity, index, value, rule in theory.itertuples(index=False):
                 found = known.get((quantity, index))
                 if found is not None:

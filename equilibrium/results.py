@@ -36,8 +36,8 @@ class Solved:
 
 @dataclass
 class Failure:
-    """One alternative without an answer: verdict 'refused', 'infeasible', 'solver missing' or 'none' (proved: there is
-    no equilibrium, code 0), and the reason."""
+    """One alternative without an answer: verdict 'refused', 'infeasible', 'solver missing', 'none' (proved: there is no
+    equilibrium, code 0) or 'error' (a fault of the program), and the reason."""
 
     alternative: Alternative
     verdict: str

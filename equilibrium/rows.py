@@ -18,7 +18,7 @@ from .case import Alternative, Case
 from .certificate import CYCLING, NONE, UNCERTIFIED
 from .data import Data, address, change
 from .design import Design
-from .errors import DataError, Infeasible, NoEquilibrium, Refused, SolverMissing
+from .errors import ERROR, DataError, Infeasible, NoEquilibrium, Refused, SolverMissing, in_one_line
 from .rows_together import values_together
 from .run import solve_one
 from .scenarios import Scenarios
@@ -38,7 +38,7 @@ ANEW = 16
 UNDETERMINED = "a number that is reported is not finite, or not shown to be the only one"
 
 ANSWERED = ("certified", "certified, local", "rule", "several", NONE)
-FAILED = (UNCERTIFIED, CYCLING, "error")
+FAILED = (UNCERTIFIED, CYCLING, ERROR)
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def solve_row(case: Case, design: Design, k: int, alternative: Alternative) -> t
     except Refused as error:
         return record | {"verdict": "refused", "reason": str(error)}, {}
     except Exception as error:  # one scenario must not end a study of thousands; the row says what happened
-        return record | {"verdict": "error", "reason": f"{type(error).__name__}: {error}"}, {}
+        return record | {"verdict": ERROR, "reason": in_one_line(error)}, {}
     certificate = solved.solution.certificate
     record["verdict"] = certificate.verdict
     record["decisions"] = certificate.uniqueness.decisions

@@ -14,7 +14,7 @@ from . import own, report, writing
 from .case import Alternative, Case, read_case
 from .certificate import CYCLING, NONE, UNCERTIFIED, second_opinion
 from .data import Data, change
-from .errors import DataError, Fault, Infeasible, NoEquilibrium, Refused, SolverMissing
+from .errors import ERROR, DataError, Fault, Infeasible, NoEquilibrium, Refused, SolverMissing, in_one_line
 from .market import Market
 from .results import Failure, Results, Solved
 from .solution import Solution, check_route, solve
@@ -91,6 +91,10 @@ def solve_all(
             failures.append(Failure(alternative, "infeasible", str(error), error.code))
         except Refused as error:
             failures.append(Failure(alternative, "refused", str(error), error.code))
+        except DataError:
+            raise
+        except Exception as error:  # a fault in a market's code must not take the other alternatives along
+            failures.append(Failure(alternative, ERROR, in_one_line(error), 1))
     return solved, failures
 
 

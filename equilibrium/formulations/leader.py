@@ -17,13 +17,17 @@ import numpy as np
 from ..errors import Infeasible, Refused
 from ..hierarchy import LeaderProblem
 from ..led import Led, Optimum, distinct
-from ..reactions import reactions, response_kind, told
-from ..tolerances import CONVEX, REGRET
+from ..reactions import answer, reactions, response_kind, told
+from ..tolerances import FEASIBLE, REGRET
 from . import disjunctions, homotopy, regimes, tracing
+from .own_limits import narrowed
 from .ties import OPTIMISTIC, PESSIMISTIC, answer_in, break_ties, check_ties
 
 FEW = 3
 """With at most so many decisions, less the equalities among them, all regimes are looked for."""
+
+STRICT = 1e-9
+"""A payoff whose slope changes by less than this part over the range of decisions may be flat: rounding looks alike."""
 
 SOME = 50
 """More combinations of whole numbers than this are first branched on together with the followers' pairs."""
@@ -47,10 +51,31 @@ def solve(problem: LeaderProblem, formulation: str | None = None, ties: str = OP
     """
     check_ties(ties)
     began = time.perf_counter()
-    found = (_whole if problem.whole.any() else _continuous)(problem, formulation, ties)
+    smaller, columns, values = narrowed(problem)
+    if len(columns) == problem.count:
+        found = _only(smaller)
+    else:
+        found = (_whole if smaller.whole.any() else _continuous)(smaller, formulation, ties)
     if found.reactions is None:
-        found = _with_ties(problem, found)
-    return replace(found, seconds=time.perf_counter() - began)
+        found = _with_ties(smaller, found)
+    return replace(found.beside(columns, values), seconds=time.perf_counter() - began)
+
+
+def _only(problem: LeaderProblem) -> Led:
+    """A leader whose limits leave it one decision. Raises Infeasible where the followers have no answer to it."""
+    nothing = np.zeros(0)
+    z = answer(problem.reaction.at(nothing))
+    if z is None:
+        raise Infeasible(f"the followers have no answer to the only decision that {problem.player.name}'s limits leave")
+    if (problem.excess(z) > FEASIBLE).any():
+        raise Infeasible(
+            f"{problem.player.name}'s own limits leave it one decision, and the followers' answer to it breaks its "
+            f"constraints ({', '.join(dict.fromkeys(problem.row_names))})"
+        )
+    cost = problem.cost(z)
+    return Led(
+        nothing, z, cost, cost, "fixed", "its limits leave one decision", (Optimum(nothing, cost),), 1, unique=True
+    )
 
 
 def _with_ties(problem: LeaderProblem, found: Led) -> Led:
@@ -203,7 +228,10 @@ def _alone(problem: LeaderProblem, solved: list[regimes.Regime], x: np.ndarray, 
         curved = regime.reduced[0][np.ix_(moving, moving)]
         if not curved.size:
             continue
-        strict = float(np.linalg.eigvalsh(curved)[0]) > CONVEX * max(float(np.abs(curved).max()), 1e-300)
+        width = np.where(np.isfinite(problem.upper - problem.lower), problem.upper - problem.lower, np.abs(x))[moving]
+        span = max(float(width.max()), 1e-300)
+        slope = max(float(np.abs(regime.reduced[1][moving]).max()), span * float(np.abs(curved).max()), 1e-300)
+        strict = span * float(np.linalg.eigvalsh(curved)[0]) > STRICT * slope
         steep = problem.count == 1 and abs(regime.slope(x)[0]) > 1e-9 * max(abs(regime.reduced[1][0]), 1e-300)
         if not (strict or steep) or not np.allclose(regime.found.x, x, rtol=1e-7, atol=1e-9):
             return False

@@ -30,6 +30,7 @@ from ..solvers.growing import Growing
 from ..solvers.outcome import Termination
 from ..tolerances import CONVEX
 from . import regimes
+from .own_limits import ends
 
 GAP = 1e-8
 """Bound and value have met where they are this close, relative to what the leader's decision changes: a welfare of 1e5
@@ -218,24 +219,10 @@ def _box(problem: LeaderProblem) -> _Box:
     most = np.where(used.any(axis=0), np.nan, problem.upper)
     for row, mine, a, b in zip(table, used, low, up, strict=True):
         if once[mine].all():
-            least[mine], most[mine] = _ends(row[mine], a, b, problem.lower[mine], problem.upper[mine])
+            least[mine], most[mine] = ends(row[mine], a, b, problem.lower[mine], problem.upper[mine])
     empty = ~(least <= most)
     least[empty] = most[empty] = np.nan
     return _Box(sp.csr_array(table), low, up, least, most)
-
-
-def _ends(
-    row: np.ndarray, low: float, up: float, lower: np.ndarray, upper: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The range of each x_k over low <= row'x <= up, lower <= x <= upper."""
-    parts = np.sort(np.array([row * lower, row * upper]), axis=0)
-    infinite = ~np.isfinite(parts)
-    finite = np.where(infinite, 0.0, parts)
-    others = finite.sum(axis=1, keepdims=True) - finite
-    open_ended = infinite.sum(axis=1, keepdims=True) - infinite > 0
-    rest = np.where(open_ended, np.array([[-np.inf], [np.inf]]), others)
-    ends = np.sort(np.array([low - rest[1], up - rest[0]]) / row, axis=0)
-    return np.maximum(lower, ends[0]), np.minimum(upper, ends[1])
 
 
 def _reach(problem: LeaderProblem, weight: np.ndarray, box: _Box) -> tuple[float, float]:
