@@ -182,6 +182,8 @@ def told(player: Player, played: Sequence[Played], branches: int) -> Uniqueness:
     if len(staying) > 1:
         names = ", ".join(one.branch for one in staying)
         return Uniqueness("not unique", NOT_PROVED, f"equilibria on {len(staying)} branches of {player.name}: {names}")
+    if not all(c.exhaustive for one in played for c in one.candidates):
+        return Uniqueness(NOT_PROVED, NOT_PROVED, "candidates other than these were not looked at")
     if not staying:
         reason = f"{player.name} would leave the equilibrium found on each branch; others there are not ruled out"
         return Uniqueness(NOT_PROVED, NOT_PROVED, reason)

@@ -49,7 +49,7 @@ def solve(problem: LeaderProblem, hierarchy: Hierarchy, branches: Sequence[Branc
         optima=distinct(optimum for led in found for optimum in led.optima),
         starts=sum(led.starts for led in found),
         seconds=time.perf_counter() - began,
-        unique=best.unique and len(level) == 1,
+        unique=best.unique and len(level) == 1 and every,
     )
 
 
