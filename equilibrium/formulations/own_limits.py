@@ -52,10 +52,12 @@ def narrowed(problem: LeaderProblem) -> tuple[LeaderProblem, np.ndarray, np.ndar
     others, and their values)."""
     least, most = ranges(problem)
     width = np.maximum(np.abs(least), np.abs(most))
-    fixed = np.isfinite(width) & (np.abs(most - least) <= SAME * width)
-    fixed &= ~problem.whole
+    known = np.isfinite(width) & ~problem.whole
+    fixed = known.copy()
+    fixed[known] = np.abs(most - least)[known] <= SAME * width[known]
     columns = np.flatnonzero(fixed)
-    values = np.clip(0.5 * (least + most), problem.lower, problem.upper)[columns]
+    middle = 0.5 * (least[columns] + most[columns])
+    values = np.clip(middle, problem.lower[columns], problem.upper[columns])
     if not (problem.holds(columns, values) if columns.size else True) or (least > most)[~fixed].any():
         return problem, columns[:0], values[:0]  # its limits contradict one another, or hardly: for the routes to say
     kept = replace(
