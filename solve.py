@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         help="solve every combination of values",
     )
     found.add_argument("--report", nargs="+", default=[], metavar="NAME", help="with a sweep: the quantities wanted")
-    found.add_argument("--workers", type=int, default=1, metavar="N", help="with a sweep: processes of this machine")
+    found.add_argument("--workers", type=int, metavar="N", help="with a sweep: processes of this machine")
     found.add_argument(
         "--scheduler", default="", metavar="ADDRESS", help="with a sweep: a Dask cluster, or 'local' for one of ours"
     )
@@ -121,7 +121,7 @@ def act(options: argparse.Namespace) -> int:
         if options.sweep or design is not None:
             return sweep(options, design)
         return study(options)
-    refuse(options, "belongs to a sweep (--sweep CELL=RANGE, or --study NAME)", SWEEPING)
+    refuse(options, "belongs to a sweep (--sweep CELL=RANGE, or --study NAME)", (*SWEEPING, "workers"))
     return run(options)
 
 
@@ -137,7 +137,7 @@ def refuse_beside(options: argparse.Namespace) -> None:
     refuse(options, "says nothing to a study; leave it out", SINGLE)
     if options.sweep and options.study:
         raise DataError([Fault("--study", "cannot stand beside --sweep", value=options.study)])
-    if options.workers < 1:
+    if options.workers is not None and options.workers < 1:
         raise DataError([Fault("--workers", "at least one process is needed", value=str(options.workers))])
 
 
@@ -145,7 +145,7 @@ def refuse(options: argparse.Namespace, message: str, names: tuple[str, ...]) ->
     """Raise DataError for every one of these options that was given."""
     from equilibrium.errors import DataError, Fault
 
-    given = [name for name in names if getattr(options, name)]
+    given = [name for name in names if getattr(options, name) not in (None, False, "", [])]
     if given:
         raise DataError([Fault(f"--{name}", message) for name in given])
 
@@ -186,7 +186,7 @@ def sweep(options: argparse.Namespace, design: Any) -> int:
             options.report,
             changes(options.set),
             options.out,
-            options.workers,
+            options.workers or 1,
             options.scheduler,
             not options.no_figures,
             show_progress,
@@ -212,7 +212,7 @@ def study(options: argparse.Namespace) -> int:
     """Run a study of the case's market and print its tables."""
     from equilibrium.study import run_study
 
-    refuse(options, "says nothing to this study; leave it out", ("only", *SWEEPING))
+    refuse(options, "says nothing to this study; leave it out", ("only", "workers", *SWEEPING))
     console = paper(options.quiet)
     began = time.perf_counter()
     with Progress(console) as progress:
@@ -231,6 +231,7 @@ def study(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Solve the case and print what a person wants to see."""
+    from equilibrium import report
     from equilibrium.run import run_case
 
     console = paper(options.quiet)
@@ -249,6 +250,8 @@ def run(options: argparse.Namespace) -> int:
             every=options.every,
         )
     show(console, results, time.perf_counter() - began, options)
+    for line in report.off(results):
+        print(f"off: {line}", file=sys.stderr)
     for failure in results.failures:
         print(f"{failure.alternative.name}: {failure.verdict}: {failure.message}", file=sys.stderr)
     return results.code

@@ -13,6 +13,7 @@ from .case import Case
 from .data import Data
 from .market import CURRENCY
 from .results import Failure, Results, Solved
+from .tables import did_you_mean
 
 CERTIFICATE_SCHEMA = 2
 WARNINGS = "warnings"  # a market's table of what must be known of an answer: alternative, warning
@@ -291,7 +292,8 @@ def certificate_line(results: Results) -> str:
     table = verdicts(results)
     parts = [f"{number} {word}" for word, number in counts.items()]
     measures = [name for name in table.columns if name.startswith(("regret", "distance", "residual"))]
-    worst = [f"{name} {table[name].max():.1e}" for name in measures if table[name].notna().any()]
+    said = {"distance": "distance [units of the decisions]", "residual": "residual [relative]"}
+    worst = [f"{said.get(name, name)} {table[name].max():.1e}" for name in measures if table[name].notna().any()]
     return "Certificate: " + ", ".join(parts) + ("; largest " + ", ".join(worst) if worst else "") + "."
 
 
@@ -368,6 +370,29 @@ def validation_summary(results: Results) -> pd.DataFrame:
         for (name, rule), part in table.groupby(["alternative", "rule"], sort=False)
     ]
     return pd.DataFrame(rows)
+
+
+def off(results: Results, most: int = 5) -> list[str]:
+    """The numbers off theory or off ``expected.csv``, one line each: those that are not reported first, then the worst,
+    by their difference in tolerances. Of many only the first few, and how many more there are."""
+    table = results.tables["validation"]
+    table = table[table["within"] == "no"]
+    reported = sorted(set(results.tables["values"]["quantity"]))
+    times = (table["difference"].astype(float).abs() / table["tolerance"].astype(float)).fillna(math.inf)
+    table = table.assign(times=times).sort_values("times", ascending=False, kind="stable")
+    lines = [_off(row, reported) for row in table.head(most).itertuples(index=False)]
+    if len(table) > most:
+        lines.append(f"and {len(table) - most} more in validation.csv")
+    return lines
+
+
+def _off(row: Any, reported: Sequence[str]) -> str:
+    name = f"{row.alternative}: {row.quantity}" + (f" [{row.index}]" if row.index else "")
+    if row.difference is None or row.difference != row.difference:
+        near = did_you_mean(row.quantity, reported) if row.quantity not in reported else ""
+        return f"{name} is not reported{near}; expected {row.reference:.10g} ({row.rule})"
+    told = f"is {row.equilibrium:.10g}, expected {row.reference:.10g} ({row.rule})"
+    return f"{name} {told}: off by {abs(row.difference):.2g}, tolerance {row.tolerance:.2g}"
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -220,6 +220,8 @@ def summarise(path: Path, alternatives: Sequence[str], units: Mapping[str, str])
             if name == alternative:
                 quantity, _, index = column.partition("[")
                 told = {"rows": number, "least": least, "mean": total / number, "most": most, "unit": units[column]}
-                rows.append({"alternative": alternative, "quantity": quantity, "index": index.rstrip("]"), **told})
+                rows.append(
+                    {"alternative": alternative, "quantity": quantity, "index": index.removesuffix("]"), **told}
+                )
     columns = ["alternative", "quantity", "index", "rows", "least", "mean", "most", "unit"]
     return pd.DataFrame(rows, columns=columns)

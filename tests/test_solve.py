@@ -168,7 +168,10 @@ def test_strict_counts_local_certificates_as_failures(run: Run, monkeypatch: pyt
 def test_a_number_off_its_expected_value_is_exit_code_1(run: Run, copy: Path) -> None:
     table = copy / "expected.csv"
     table.write_text(table.read_text().replace("period=off-peak,47,", "period=off-peak,47.0001,", 1))
-    assert run(copy, *FEW, "--out", "out")[0] == 1
+    code, _, complained = run(copy, *FEW, "--out", "out")
+    assert code == 1
+    assert complained.startswith("off: efficient: flexible load [period=off-peak] is 47, expected 47.0001 (")
+    assert complained.endswith("off by 0.0001, tolerance 5.3e-07\n")
     wrong = pd.read_csv("out/validation.csv").query("within == 'no'")
     assert wrong["alternative"].tolist() == ["efficient"]
 
@@ -176,7 +179,38 @@ def test_a_number_off_its_expected_value_is_exit_code_1(run: Run, copy: Path) ->
 def test_an_expected_number_that_is_not_reported_is_exit_code_1(run: Run, copy: Path) -> None:
     with (copy / "expected.csv").open("a") as table:
         table.write("efficient,flexible lode,,47,1,made up\n")
-    assert run(copy, *FEW, "--out", "out")[0] == 1
+    code, _, complained = run(copy, *FEW, "--out", "out")
+    assert code == 1
+    expected = "efficient: flexible lode is not reported (did you mean 'flexible load'?); expected 47 (made up)"
+    assert complained == f"off: {expected}\n"
+
+
+def test_of_many_numbers_that_are_off_the_worst_are_named(run: Run, copy: Path) -> None:
+    with (copy / "expected.csv").open("a") as table:
+        for tens in range(1, 9):
+            table.write(f"efficient,payoff,player={tens},47,1,made up\n")
+    _, _, complained = run(copy, *FEW, "--out", "out")
+    lines = complained.splitlines()
+    assert len(lines) == 6 and lines[-1] == "off: and 3 more in validation.csv"
+    assert lines[0] == "off: efficient: payoff [player=1] is not reported; expected 47 (made up)"
+
+
+def test_numbers_that_are_off_stand_worst_first(run: Run, copy: Path) -> None:
+    damage(copy, EXPECTED, "period=off-peak,47,", "period=off-peak,47.0001,")
+    damage(copy, EXPECTED, "period=off-peak,83.875,", "period=off-peak,84.875,")
+    _, _, complained = run(copy, *FEW, "--out", "out")
+    assert [line.split()[2] for line in complained.splitlines()] == ["price", "flexible"]
+
+
+def test_processes_and_reports_belong_to_a_sweep(run: Run) -> None:
+    code, _, complained = run(STOCKHOLM, *FEW, "--workers", "2")
+    assert code == 2
+    assert "--workers: belongs to a sweep" in complained
+
+
+def test_the_certificate_line_has_units(run: Run) -> None:
+    _, said, _ = run(STOCKHOLM, *FEW, "--out", "out")
+    assert "distance [units of the decisions]" in said and "residual [relative]" in said
 
 
 def test_a_route_that_cannot_be_taken_is_exit_code_4_with_the_reason(run: Run) -> None:
