@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"the results could not be written: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped; nothing was written", file=sys.stderr)
         return 130
 
 
@@ -194,6 +194,8 @@ def sweep(options: argparse.Namespace, design: Any) -> int:
     heading(console, found.case.title, found.design.meaning or found.case.market.title)
     print_table(console, found.summary)
     console.print(f"{found.design.size} scenarios, {found.rows} rows: {found.folder}/rows.parquet")
+    for line in found.notes:
+        print(line, file=sys.stderr)
     return found.code
 
 
@@ -403,6 +405,7 @@ def describe(name: str, as_json: bool) -> int:
         print(json.dumps(describe_as_dict(market), indent=2))
     else:
         print_table(paper(), one_row_per_option(table_of(market)), market.title)
+        print("parameters.csv has the columns name, value, unit and source (where the number comes from).")
     return 0
 
 

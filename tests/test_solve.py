@@ -58,7 +58,7 @@ def test_list_names_markets_structures_and_cases(run: Run) -> None:
 def test_describe_as_a_table(run: Run) -> None:
     code, said, _ = run("--describe", "fdr_structures")
     assert code == 0
-    for name in ("flexible_energy", "generator_output", "EUR/MWh^(2+sigma)"):
+    for name in ("flexible_energy", "generator_output", "EUR/MWh^(2+sigma)", "name, value, unit and source"):
         assert name in said
 
 

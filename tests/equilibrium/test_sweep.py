@@ -19,7 +19,7 @@ from equilibrium.design import from_words
 from equilibrium.design_files import designs
 from equilibrium.errors import DataError
 from equilibrium.rows import solve_rows
-from equilibrium.sweep import part_size, run_sweep
+from equilibrium.sweep import part_size, run_sweep, summarise
 from solve import main
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,8 @@ def test_a_scenario_without_an_answer_is_a_row(tmp_path: Path, monkeypatch: pyte
     table = found.table()
     assert list(table["verdict"]) == ["certified", "bad input"]
     assert "generator_output" in table["reason"].iloc[1]
-    assert found.code == 0
+    assert found.code == 2, "as of a single run"
+    assert len(found.notes) == 1 and found.notes[0].startswith("efficient, net: bad input in scenario 2: parameters")
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of all things")
@@ -202,6 +203,46 @@ def test_bad_sweeps_are_named(
     assert main([str(STOCKHOLM), *words]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_option_has_the_range_of_each_structure(tmp_path: Path) -> None:
+    """One aggregator is enough for competition, not for one that dispatches alone beside others."""
+    only = ["2 aggregators", "mixed, own dispatch"]
+    found = run_sweep(STOCKHOLM, ["aggregators=1:3"], only=only, out=tmp_path / "s", figures=False)
+    rows = found.table().set_index(["alternative", "options.aggregators"])
+    assert rows["verdict"]["cournot"].tolist() == ["certified"] * 3
+    assert rows["verdict"]["mixed_own_dispatch"].tolist() == ["bad input", "certified", "certified"]
+    assert "options.aggregators: below the range" in rows["reason"]["mixed_own_dispatch", 1]
+    assert found.code == 2 and "mixed_own_dispatch: bad input in scenario 1: " in found.notes[0]
+
+
+def test_a_quantity_that_nobody_reports_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--sweep", "aggregators=2", "--only", "2 aggregators", "--report", "price", "sistem cost"]
+    for _ in range(2):  # solved, and found finished
+        assert main([str(STOCKHOLM), *words]) == 2
+        assert "--report: no row has 'sistem cost' (did you mean 'system cost'?)" in capsys.readouterr().err
+
+
+def test_stopping_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("equilibrium.sweep.parts.put", stop)
+    assert main([str(STOCKHOLM), "--sweep", "aggregators=2", "--out", str(tmp_path / "s")]) == 130
+    assert f"what is solved is in {tmp_path / 's'}, and the same command goes on" in capsys.readouterr().err
+
+
+def test_an_index_keeps_its_own_brackets(tmp_path: Path) -> None:
+    column = "payoff[player=aggregator[north]]"
+    frame = pd.DataFrame({"alternative": ["a"], "verdict": ["certified"], "alone": [""], column: [1.0]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    table = summarise(tmp_path / "rows.parquet", ["a"], {column: "EUR"})
+    assert table["index"].tolist() == ["verdict=certified", "player=aggregator[north]"]
 
 
 def test_a_threshold_rests_on_certified_equilibria(
