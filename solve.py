@@ -192,7 +192,7 @@ def sweep(options: argparse.Namespace, design: Any) -> int:
             show_progress,
         )
     heading(console, found.case.title, found.design.meaning or found.case.market.title)
-    print_table(console, found.summary)
+    print_table(console, found.summary, whole="summary.csv")
     console.print(f"{found.design.size} scenarios, {found.rows} rows: {found.folder}/rows.parquet")
     for line in found.notes:
         print(line, file=sys.stderr)
@@ -226,7 +226,7 @@ def study(options: argparse.Namespace) -> int:
         if len(table) > LONG:
             console.print(f"{name.replace('_', ' ')}: {len(table)} rows, in {name}.csv\n")
         else:
-            print_table(console, table, name.replace("_", " "))
+            print_table(console, table, name.replace("_", " "), f"{name}.csv")
     console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
     return found.code
 
@@ -312,7 +312,7 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
 
     case = results.case
     heading(console, case.title, f"{case.market.title}; {len(results.solved) + len(results.failures)} alternatives")
-    print_table(console, report.overview(results))
+    print_table(console, report.overview(results), whole="comparison.csv; every number is in values.csv")
     console.print(report.certificate_line(results))
     validation = report.validation_summary(results)
     if len(validation):
@@ -347,20 +347,26 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     )
 
 
-def print_table(console: Any, table: Any, title: str | None = None) -> None:
-    """A DataFrame as a table for reading."""
+def print_table(console: Any, table: Any, title: str | None = None, whole: str = "") -> None:
+    """A DataFrame as a table for reading; ``whole`` says where the columns are for which there is no room."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from equilibrium import report
+    from equilibrium.layout import fit
 
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name, kind in table.dtypes.items():
-        justify = "right" if kind.kind in "fi" else "left"
-        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
-    for row in report.readable(table).itertuples(index=False):
+    text, widths, gap = fit(table, console.width)
+    padding = (0, gap - 1, 0, 0)
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=padding, show_edge=False)
+    numbers = {str(name) for name, kind in table.dtypes.items() if kind.kind in "fi"}
+    for name, width in zip(text.columns, widths, strict=True):
+        shown.add_column(name, justify="right" if name in numbers else "left", width=width, overflow="fold")
+    for row in text.itertuples(index=False):
         shown.add_row(*row)
     console.print(shown)
+    left = [name.partition(" [")[0] for name in map(str, table.columns) if name not in text.columns]
+    if left:
+        console.print(f"No room for {', '.join(left)}" + (f"; in {whole}" if whole else "") + ".")
+    console.print()
 
 
 def show_list() -> int:
@@ -404,7 +410,7 @@ def describe(name: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(describe_as_dict(market), indent=2))
     else:
-        print_table(paper(), one_row_per_option(table_of(market)), market.title)
+        print_table(paper(), one_row_per_option(table_of(market)), market.title, "--describe ... --json")
         print("parameters.csv has the columns name, value, unit and source (where the number comes from).")
     return 0
 
