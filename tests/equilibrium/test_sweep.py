@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from equilibrium.case import read_case
 from equilibrium.crossing import NotAnswered, find_crossing
-from equilibrium.design import from_words
+from equilibrium.design import Design, from_words
 from equilibrium.design_files import designs
 from equilibrium.errors import DataError
+from equilibrium.quick_look import picture
 from equilibrium.rows import solve_rows
 from equilibrium.sweep import part_size, run_sweep, summarise
 from solve import main
@@ -235,6 +237,34 @@ def test_stopping_says_what_is_kept(
     monkeypatch.setattr("equilibrium.sweep.parts.put", stop)
     assert main([str(STOCKHOLM), "--sweep", "aggregators=2", "--out", str(tmp_path / "s")]) == 130
     assert f"what is solved is in {tmp_path / 's'}, and the same command goes on" in capsys.readouterr().err
+
+
+def drawn(values: dict[str, list[float]], cells: dict[str, str]) -> Any:
+    """A quick look at ``cost`` of some alternatives over a grid of these cells."""
+    count = {1: (len(next(iter(values.values()))), 1), 2: (2, len(next(iter(values.values()))) // 2)}[len(cells)]
+    rows = [
+        {"alternative": name, "cost": cost} | dict(zip(cells, divmod(k, count[1]), strict=False))
+        for name, costs in values.items()
+        for k, cost in enumerate(costs)
+    ]
+    return picture(pd.DataFrame(rows), "cost", "EUR", Design("s", "grid", (), np.zeros((1, 0))), cells)
+
+
+def test_alternatives_far_apart_are_drawn_on_axes_of_their_own() -> None:
+    costs = {"efficient": [21740.0] * 3, "cournot": [21766.0, 21751.0, 21746.0], "net": [12601.0, 12586.0, 12581.0]}
+    figure = drawn(costs, {"aggregators": "1"})
+    assert [[line.get_label() for line in axes.lines] for axes in figure.axes] == [["efficient", "cournot"], ["net"]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["efficient", "cournot", "net"]
+    near = {"efficient": [21740.0] * 3, "cournot": [21766.0, 21751.0, 21746.0], "passive": [21845.0] * 3}
+    assert len(drawn(near, {"aggregators": "1"}).axes) == 1
+    assert len(drawn({"one": [1.0, 1.0], "two": [5.0, 5.0]}, {"aggregators": "1"}).axes) == 1, "nothing varies"
+
+
+def test_maps_say_how_many_are_left_out_and_colour_what_is_shown() -> None:
+    costs = {f"{k}": [20000.0 + k, 20001.0, 20002.0, 20003.0] for k in range(5)} | {"net": [100.0] * 4}
+    figure = drawn(costs, {"load": "MWh", "energy": "MWh"})
+    assert figure.get_suptitle().startswith("4 of 6 alternatives")
+    assert figure.axes[0].collections[0].get_clim() == (20000.0, 20003.0)
 
 
 def test_an_index_keeps_its_own_brackets(tmp_path: Path) -> None:
