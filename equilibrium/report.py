@@ -17,6 +17,8 @@ from .tables import did_you_mean
 
 CERTIFICATE_SCHEMA = 2
 WARNINGS = "warnings"  # a market's table of what must be known of an answer: alternative, warning
+THEORY = 1e-7  # largest difference between an equilibrium and theory, relative to the quantity's largest value
+ROUNDING = 1e-12  # what some thousand operations leave of a difference of equal numbers, relative to their size
 SHOWN = (WARNINGS, "formulas", "critical", "ranking", "threshold")  # tables of a market that the report has in full
 SEVERAL = (
     "Where equilibria are several, or form a set: the range of every Var on each connected set of them (lower = upper: "
@@ -145,12 +147,12 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
     for one in solved:
         known = {(q, i): v for q, i, v in one.values[["quantity", "index", "value"]].itertuples(index=False)}
         if case.market.closed_form is not None:
+            tolerance_of = _tolerances(one.values)
             theory = case.market.closed_form(data, one.alternative.structure, one.alternative.options)
             for quantity, index, value, rule in theory.itertuples(index=False):
                 found = known.get((quantity, index))
                 if found is not None:
-                    scale = max((abs(v) for (q, _), v in known.items() if q == quantity), default=1.0) or 1.0
-                    rows.append(_compare(one, quantity, index, found, value, 1e-7 * scale, rule))
+                    rows.append(_compare(one, quantity, index, found, value, tolerance_of[quantity], rule))
         if expected is not None and one.alternative.name in expected.groups:
             for _, quantity, index, value, tolerance, source in _expected(expected.get_group(one.alternative.name)):
                 rows.append(_compare(one, quantity, index, known.get((quantity, index)), value, tolerance, source))
@@ -166,6 +168,15 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
         "rule",
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _tolerances(values: pd.DataFrame) -> dict[str, float]:
+    """How far each reported quantity may be from theory: ``THEORY`` of its largest value, and what rounding leaves of
+    numbers of its unit (a payment that ought to be zero is the difference of two bills)."""
+    size = values["value"].astype(float).abs().replace(math.inf, math.nan)
+    own, of_unit = (size.groupby(values[by]).transform("max") for by in ("quantity", "unit"))
+    told = pd.concat([THEORY * own.where(own > 0, 1.0), ROUNDING * of_unit], axis=1).max(axis=1)
+    return dict(zip(values["quantity"], told, strict=True))
 
 
 def _expected(table: pd.DataFrame) -> Any:

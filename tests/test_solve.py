@@ -202,6 +202,16 @@ def test_numbers_that_are_off_stand_worst_first(run: Run, copy: Path) -> None:
     assert [line.split()[2] for line in complained.splitlines()] == ["price", "flexible"]
 
 
+def test_zero_is_zero_to_the_rounding_of_numbers_of_its_unit(run: Run) -> None:
+    """The regulatory payment, a difference of bills of thousands, ought to be 0 and is 3.6e-12."""
+    words = ["--set", "demand.load[peak]=172.3", "--only", "regulated", "--no-figures", "--quiet", "--out", "out"]
+    assert run(STOCKHOLM, *words) == (0, "", "")
+    table = pd.read_csv("out/validation.csv").set_index("quantity")
+    payment, cost = table.loc["regulatory payment"], table.loc["system cost"]
+    assert payment["difference"] != 0 and 1e-9 < payment["tolerance"] < 1e-7
+    assert cost["tolerance"] == pytest.approx(1e-7 * cost["reference"]), "no other tolerance is larger for it"
+
+
 def test_processes_and_reports_belong_to_a_sweep(run: Run) -> None:
     code, _, complained = run(STOCKHOLM, *FEW, "--workers", "2")
     assert code == 2
