@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"the results could not be written: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped; nothing was written", file=sys.stderr)
         return 130
 
 
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         help="solve every combination of values",
     )
     found.add_argument("--report", nargs="+", default=[], metavar="NAME", help="with a sweep: the quantities wanted")
-    found.add_argument("--workers", type=int, default=1, metavar="N", help="with a sweep: processes of this machine")
+    found.add_argument("--workers", type=int, metavar="N", help="with a sweep: processes of this machine")
     found.add_argument(
         "--scheduler", default="", metavar="ADDRESS", help="with a sweep: a Dask cluster, or 'local' for one of ours"
     )
@@ -121,7 +121,7 @@ def act(options: argparse.Namespace) -> int:
         if options.sweep or design is not None:
             return sweep(options, design)
         return study(options)
-    refuse(options, "belongs to a sweep (--sweep CELL=RANGE, or --study NAME)", SWEEPING)
+    refuse(options, "belongs to a sweep (--sweep CELL=RANGE, or --study NAME)", (*SWEEPING, "workers"))
     return run(options)
 
 
@@ -137,7 +137,7 @@ def refuse_beside(options: argparse.Namespace) -> None:
     refuse(options, "says nothing to a study; leave it out", SINGLE)
     if options.sweep and options.study:
         raise DataError([Fault("--study", "cannot stand beside --sweep", value=options.study)])
-    if options.workers < 1:
+    if options.workers is not None and options.workers < 1:
         raise DataError([Fault("--workers", "at least one process is needed", value=str(options.workers))])
 
 
@@ -145,7 +145,7 @@ def refuse(options: argparse.Namespace, message: str, names: tuple[str, ...]) ->
     """Raise DataError for every one of these options that was given."""
     from equilibrium.errors import DataError, Fault
 
-    given = [name for name in names if getattr(options, name)]
+    given = [name for name in names if getattr(options, name) not in (None, False, "", [])]
     if given:
         raise DataError([Fault(f"--{name}", message) for name in given])
 
@@ -186,14 +186,16 @@ def sweep(options: argparse.Namespace, design: Any) -> int:
             options.report,
             changes(options.set),
             options.out,
-            options.workers,
+            options.workers or 1,
             options.scheduler,
             not options.no_figures,
             show_progress,
         )
     heading(console, found.case.title, found.design.meaning or found.case.market.title)
-    print_table(console, found.summary)
+    print_table(console, found.summary, whole="summary.csv")
     console.print(f"{found.design.size} scenarios, {found.rows} rows: {found.folder}/rows.parquet")
+    for line in found.notes:
+        print(line, file=sys.stderr)
     return found.code
 
 
@@ -212,7 +214,7 @@ def study(options: argparse.Namespace) -> int:
     """Run a study of the case's market and print its tables."""
     from equilibrium.study import run_study
 
-    refuse(options, "says nothing to this study; leave it out", ("only", *SWEEPING))
+    refuse(options, "says nothing to this study; leave it out", ("only", "workers", *SWEEPING))
     console = paper(options.quiet)
     began = time.perf_counter()
     with Progress(console) as progress:
@@ -224,13 +226,14 @@ def study(options: argparse.Namespace) -> int:
         if len(table) > LONG:
             console.print(f"{name.replace('_', ' ')}: {len(table)} rows, in {name}.csv\n")
         else:
-            print_table(console, table, name.replace("_", " "))
+            print_table(console, table, name.replace("_", " "), f"{name}.csv")
     console.print(f"Tables and figures: {found.folder} ({time.perf_counter() - began:.1f} s)")
     return found.code
 
 
 def run(options: argparse.Namespace) -> int:
     """Solve the case and print what a person wants to see."""
+    from equilibrium import report
     from equilibrium.run import run_case
 
     console = paper(options.quiet)
@@ -249,6 +252,8 @@ def run(options: argparse.Namespace) -> int:
             every=options.every,
         )
     show(console, results, time.perf_counter() - began, options)
+    for line in report.off(results):
+        print(f"off: {line}", file=sys.stderr)
     for failure in results.failures:
         print(f"{failure.alternative.name}: {failure.verdict}: {failure.message}", file=sys.stderr)
     return results.code
@@ -307,7 +312,7 @@ def show(console: Any, results: Any, seconds: float, options: argparse.Namespace
 
     case = results.case
     heading(console, case.title, f"{case.market.title}; {len(results.solved) + len(results.failures)} alternatives")
-    print_table(console, report.overview(results))
+    print_table(console, report.overview(results), whole="comparison.csv; every number is in values.csv")
     console.print(report.certificate_line(results))
     validation = report.validation_summary(results)
     if len(validation):
@@ -342,20 +347,26 @@ def show_timing(console: Any, results: Any, total: float) -> None:
     )
 
 
-def print_table(console: Any, table: Any, title: str | None = None) -> None:
-    """A DataFrame as a table for reading."""
+def print_table(console: Any, table: Any, title: str | None = None, whole: str = "") -> None:
+    """A DataFrame as a table for reading; ``whole`` says where the columns are for which there is no room."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from equilibrium import report
+    from equilibrium.layout import fit
 
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name, kind in table.dtypes.items():
-        justify = "right" if kind.kind in "fi" else "left"
-        shown.add_column(str(name), justify=justify, no_wrap=name == "alternative", overflow="fold")
-    for row in report.readable(table).itertuples(index=False):
+    text, widths, gap = fit(table, console.width)
+    padding = (0, gap - 1, 0, 0)
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=padding, show_edge=False)
+    numbers = {str(name) for name, kind in table.dtypes.items() if kind.kind in "fi"}
+    for name, width in zip(text.columns, widths, strict=True):
+        shown.add_column(name, justify="right" if name in numbers else "left", width=width, overflow="fold")
+    for row in text.itertuples(index=False):
         shown.add_row(*row)
     console.print(shown)
+    left = [name.partition(" [")[0] for name in map(str, table.columns) if name not in text.columns]
+    if left:
+        console.print(f"No room for {', '.join(left)}" + (f"; in {whole}" if whole else "") + ".")
+    console.print()
 
 
 def show_list() -> int:
@@ -399,7 +410,8 @@ def describe(name: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(describe_as_dict(market), indent=2))
     else:
-        print_table(paper(), one_row_per_option(table_of(market)), market.title)
+        print_table(paper(), one_row_per_option(table_of(market)), market.title, "--describe ... --json")
+        print("parameters.csv has the columns name, value, unit and source (where the number comes from).")
     return 0
 
 

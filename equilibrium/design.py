@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -31,11 +31,12 @@ MOST = 10_000_000
 @dataclass(frozen=True)
 class Cell:
     """A number that varies: ``name`` is its full address; ``option`` the name of an option, empty for a cell of the
-    data; ``column`` what the schema says of it."""
+    data; ``column`` what the schema says of it; ``elsewhere`` what other structures say of an option of that name."""
 
     name: str
     column: Column
     option: str = ""
+    elsewhere: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,8 @@ def find_cell(case: Case, text: str) -> Cell:
     if members:
         some = ", ".join(members[:4]) + (" ..." if len(members) > 4 else "")
         raise ValueError(f"'{text}' is a column; name one of its cells: {some}")
+    if text.removeprefix("options.") in _words_of(case):
+        raise ValueError(f"'{text}' is an option whose values are words; only numbers vary (compare them by --only)")
     raise ValueError(f"there is no such number or option{did_you_mean(text, known)}")
 
 
@@ -130,8 +133,16 @@ def _cells(case: Case) -> dict[str, Cell]:
     for alternative in case.alternatives:
         for name, column in data.market.structures[alternative.structure].options.items():
             if column.kind is not str:
-                found[f"options.{name}"] = Cell(f"options.{name}", column, option=name)
+                known = found.setdefault(f"options.{name}", Cell(f"options.{name}", column, option=name))
+                if column not in (known.column, *known.elsewhere):
+                    found[known.name] = replace(known, elsewhere=(*known.elsewhere, column))
     return found
+
+
+def _words_of(case: Case) -> set[str]:
+    """Options of the case's alternatives whose values are words."""
+    options = [case.data.market.structures[one.structure].options for one in case.alternatives]
+    return {name for columns in options for name, column in columns.items() if column.kind is str}
 
 
 def values_of(text: str) -> list[float]:
@@ -219,16 +230,25 @@ def one_at_a_time(cells: Sequence[Cell], columns: Sequence[Sequence[float]]) -> 
     return np.concatenate(rows)
 
 
+def misfit(value: float, column: Column) -> str:
+    """Why a number cannot stand where ``column`` says what may; empty if it can."""
+    try:
+        value_of(format(value, ".17g"), column)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def checked(design: Design) -> Design:
-    """The design, if every value is one that its cell may have. Raises DataError that names the scenarios."""
+    """The design, if every value is one that its cell may have (an option: in some structure). Raises DataError that
+    names the scenarios."""
     faults = []
     for cell, column in zip(design.cells, design.values.T, strict=True):
         for value in np.unique(column[~np.isnan(column)]):
-            try:
-                value_of(format(value, ".17g"), cell.column)
-            except ValueError as error:
+            wrong = [misfit(value, one) for one in (cell.column, *cell.elsewhere)]
+            if all(wrong):
                 first = int(np.flatnonzero(column == value)[0])
-                message = f"scenario {design.label(first)}: {cell.name}: {error}"
+                message = f"scenario {design.label(first)}: {cell.name}: {wrong[0]}"
                 faults.append(Fault(design.name, message, value=f"{value:g}", allowed=allowed(cell.column)))
     if not design.size:
         faults.append(Fault(design.name, "the study has no scenario"))

@@ -12,7 +12,10 @@ import pyarrow.parquet as pq
 
 from .design import GRID, ONE_AT_A_TIME, Design
 
-MOST_FIGURES, MOST_POINTS = 6, 20_000
+MOST_FIGURES, MOST_POINTS, MOST_MAPS = 6, 20_000, 4
+
+GAP = 10.0
+"""Alternatives this many times as far apart as they vary are drawn on axes of their own."""
 
 
 def draw(path: Path, design: Design, cells: Mapping[str, str], units: Mapping[str, str]) -> dict[str, Any]:
@@ -54,35 +57,68 @@ def label(name: str, unit: str) -> str:
 
 
 def _panels(count: int, wide: float = 4.6) -> tuple[Any, Sequence[Any]]:
+    figure, panels = _grid(1, count, wide)
+    return figure, panels[0]
+
+
+def _grid(rows: int, count: int, wide: float = 4.6) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(max(wide * count, 6.0), 4.2), layout="constrained")
-    return figure, figure.subplots(1, count, squeeze=False)[0]
+    figure = Figure(figsize=(max(wide * count, 6.0), 4.2 if rows == 1 else 3.2 * rows), layout="constrained")
+    return figure, figure.subplots(rows, count, squeeze=False)
+
+
+def bands(frame: pd.DataFrame, name: str) -> list[list[str]]:
+    """Alternatives that go on one axis: those so far apart that how they vary could not be seen have one each."""
+    ends = frame.groupby("alternative", sort=False)[name].agg(["min", "max"])
+    return [[one for one in ends.index if one in band] for band in _apart(ends.sort_values("max", ascending=False))]
+
+
+def _apart(ends: pd.DataFrame) -> list[set[str]]:
+    """Split at the widest gap if it is ``GAP`` times as wide as what lies above and below it."""
+    least, most = ends["min"].cummin(), ends["max"]
+    gaps = (least - most.shift(-1)).to_numpy()[:-1]
+    at = int(np.argmax(gaps)) + 1 if len(gaps) else 0
+    parts = [part for part in (ends.iloc[:at], ends.iloc[at:]) if len(part)]
+    spans = [part["max"].max() - part["min"].min() for part in parts]
+    if len(parts) == 2 and max(spans) > 0 and gaps[at - 1] > GAP * max(spans):
+        return [band for part in parts for band in _apart(part)]
+    return [set(ends.index)]
 
 
 def _lines(frame: pd.DataFrame, name: str, unit: str, against: Sequence[str], cells: Mapping[str, str]) -> Any:
-    figure, panels = _panels(len(against))
-    for axes, cell in zip(panels, against, strict=True):
-        others = [one for one in against if one != cell]
-        part = frame
-        for one in others:  # one at a time: the others stay where the case has them
-            part = part[part[one] == part[one].mode().iloc[0]]
-        for alternative, rows in part.groupby("alternative", sort=False):
-            rows = rows.sort_values(cell)
-            axes.plot(rows[cell], rows[name], marker="." if len(rows) < 40 else "", label=alternative)
-        axes.set_xlabel(label(cell, cells[cell]))
-        axes.grid(alpha=0.3)
-        if (frame[cell] % 1 == 0).all():
-            axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[0].set_ylabel(label(name, unit))
+    groups = bands(frame, name)
+    figure, panels = _grid(len(groups), len(against))
+    colours = {alternative: f"C{k}" for k, alternative in enumerate(frame["alternative"].unique())}
+    for group, row in zip(groups, panels, strict=True):
+        inside = frame[frame["alternative"].isin(group)]
+        for axes, cell in zip(row, against, strict=True):
+            others = [one for one in against if one != cell]
+            part = inside
+            for one in others:  # one at a time: the others stay where the case has them
+                part = part[part[one] == part[one].mode().iloc[0]]
+            for alternative, rows in part.groupby("alternative", sort=False):
+                rows = rows.sort_values(cell)
+                marker = "." if len(rows) < 40 else ""
+                axes.plot(rows[cell], rows[name], marker=marker, label=alternative, color=colours[str(alternative)])
+            axes.set_xlabel(label(cell, cells[cell]))
+            axes.grid(alpha=0.3)
+            if (frame[cell] % 1 == 0).all():
+                axes.xaxis.get_major_locator().set_params(integer=True)
+        row[0].set_ylabel(label(name, unit))
     if frame["alternative"].nunique() > 1:
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+        lines = [line for row in panels for line in row[0].lines]
+        figure.legend(lines, [line.get_label() for line in lines], loc="outside right upper", fontsize="small")
     return figure
 
 
 def _maps(frame: pd.DataFrame, name: str, unit: str, against: Sequence[str], cells: Mapping[str, str]) -> Any:
-    shown = list(frame["alternative"].unique())[:4]
+    every = list(frame["alternative"].unique())
+    shown = every[:MOST_MAPS]
+    frame = frame[frame["alternative"].isin(shown)]
     figure, panels = _panels(len(shown))
+    if len(every) > len(shown):
+        figure.suptitle(f"{len(shown)} of {len(every)} alternatives; --only names others", fontsize="medium")
     low, high = frame[name].min(), frame[name].max()
     image = None
     for axes, alternative in zip(panels, shown, strict=True):

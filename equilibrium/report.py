@@ -14,9 +14,12 @@ from .data import Data
 from .errors import in_one_line
 from .market import CURRENCY
 from .results import Failure, Results, Solved
+from .tables import did_you_mean
 
 CERTIFICATE_SCHEMA = 2
 WARNINGS = "warnings"  # a market's table of what must be known of an answer: alternative, warning
+THEORY = 1e-7  # largest difference between an equilibrium and theory, relative to the quantity's largest value
+ROUNDING = 1e-12  # what some thousand operations leave of a difference of equal numbers, relative to their size
 SHOWN = (WARNINGS, "formulas", "critical", "ranking", "threshold")  # tables of a market that the report has in full
 SEVERAL = (
     "Where equilibria are several, or form a set: the range of every Var on each connected set of them (lower = upper: "
@@ -145,6 +148,7 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
     for one in solved:
         known = {(q, i): v for q, i, v in one.values[["quantity", "index", "value"]].itertuples(index=False)}
         if case.market.closed_form is not None:
+            tolerance_of = _tolerances(one.values)
             try:
                 theory = case.market.closed_form(data, one.alternative.structure, one.alternative.options)
             except Exception as error:  # a formula without a value must not take the answers along
@@ -153,8 +157,7 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
             for quantity, index, value, rule in theory.itertuples(index=False):
                 found = known.get((quantity, index))
                 if found is not None:
-                    scale = max((abs(v) for (q, _), v in known.items() if q == quantity), default=1.0) or 1.0
-                    rows.append(_compare(one, quantity, index, found, value, 1e-7 * scale, rule))
+                    rows.append(_compare(one, quantity, index, found, value, tolerance_of[quantity], rule))
         if expected is not None and one.alternative.name in expected.groups:
             for _, quantity, index, value, tolerance, source in _expected(expected.get_group(one.alternative.name)):
                 rows.append(_compare(one, quantity, index, known.get((quantity, index)), value, tolerance, source))
@@ -170,6 +173,15 @@ def validation_table(case: Case, data: Data, solved: Sequence[Solved]) -> pd.Dat
         "rule",
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _tolerances(values: pd.DataFrame) -> dict[str, float]:
+    """How far each reported quantity may be from theory: ``THEORY`` of its largest value, and what rounding leaves of
+    numbers of its unit (a payment that ought to be zero is the difference of two bills)."""
+    size = values["value"].astype(float).abs().replace(math.inf, math.nan)
+    own, of_unit = (size.groupby(values[by]).transform("max") for by in ("quantity", "unit"))
+    told = pd.concat([THEORY * own.where(own > 0, 1.0), ROUNDING * of_unit], axis=1).max(axis=1)
+    return dict(zip(values["quantity"], told, strict=True))
 
 
 def _expected(table: pd.DataFrame) -> Any:
@@ -296,7 +308,8 @@ def certificate_line(results: Results) -> str:
     table = verdicts(results)
     parts = [f"{number} {word}" for word, number in counts.items()]
     measures = [name for name in table.columns if name.startswith(("regret", "distance", "residual"))]
-    worst = [f"{name} {table[name].max():.1e}" for name in measures if table[name].notna().any()]
+    said = {"distance": "distance [units of the decisions]", "residual": "residual [relative]"}
+    worst = [f"{said.get(name, name)} {table[name].max():.1e}" for name in measures if table[name].notna().any()]
     return "Certificate: " + ", ".join(parts) + ("; largest " + ", ".join(worst) if worst else "") + "."
 
 
@@ -373,6 +386,29 @@ def validation_summary(results: Results) -> pd.DataFrame:
         for (name, rule), part in table.groupby(["alternative", "rule"], sort=False)
     ]
     return pd.DataFrame(rows)
+
+
+def off(results: Results, most: int = 5) -> list[str]:
+    """The numbers off theory or off ``expected.csv``, one line each: those that are not reported first, then the worst,
+    by their difference in tolerances. Of many only the first few, and how many more there are."""
+    table = results.tables["validation"]
+    table = table[table["within"] == "no"]
+    reported = sorted(set(results.tables["values"]["quantity"]))
+    times = (table["difference"].astype(float).abs() / table["tolerance"].astype(float)).fillna(math.inf)
+    table = table.assign(times=times).sort_values("times", ascending=False, kind="stable")
+    lines = [_off(row, reported) for row in table.head(most).itertuples(index=False)]
+    if len(table) > most:
+        lines.append(f"and {len(table) - most} more in validation.csv")
+    return lines
+
+
+def _off(row: Any, reported: Sequence[str]) -> str:
+    name = f"{row.alternative}: {row.quantity}" + (f" [{row.index}]" if row.index else "")
+    if row.difference is None or row.difference != row.difference:
+        near = did_you_mean(row.quantity, reported) if row.quantity not in reported else ""
+        return f"{name} is not reported{near}; expected {row.reference:.10g} ({row.rule})"
+    told = f"is {row.equilibrium:.10g}, expected {row.reference:.10g} ({row.rule})"
+    return f"{name} {told}: off by {abs(row.difference):.2g}, tolerance {row.tolerance:.2g}"
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -17,11 +17,12 @@ import pyarrow as pa
 from .case import Alternative, Case
 from .certificate import CYCLING, NONE, UNCERTIFIED
 from .data import Data, address, change
-from .design import Design
-from .errors import ERROR, DataError, Infeasible, NoEquilibrium, Refused, SolverMissing, in_one_line
+from .design import Design, misfit
+from .errors import ERROR, DataError, Fault, Infeasible, NoEquilibrium, Refused, SolverMissing, in_one_line
 from .rows_together import values_together
 from .run import solve_one
 from .scenarios import Scenarios
+from .tables import allowed
 from .tolerances import AGREE
 from .uniqueness import NOT_PROVED
 
@@ -103,6 +104,8 @@ def rows_together(
     not."""
     if len(scenarios) < TOGETHER:
         return {}, {}, f"fewer than {TOGETHER} scenarios"
+    if misfits(case, design, scenarios[0], alternative):
+        return {}, {}, "the options are out of range"
     found = values_together(case, design, alternative, scenarios)
     if isinstance(found, str):
         return {}, {}, found
@@ -198,14 +201,30 @@ def number(data: Data, cell: str) -> float:
 
 
 def posed(case: Case, design: Design, k: int, alternative: Alternative) -> tuple[Data, Alternative]:
-    """The data and the alternative of scenario k. Raises DataError where the market does not accept the data."""
+    """The data and the alternative of scenario k. Raises DataError where the market does not accept the data, or the
+    alternative's structure its options."""
     changes = {
         cell.name: format(value, ".17g")
         for cell, value in zip(design.cells, design.values[k].tolist(), strict=True)
         if not cell.option and not np.isnan(value)
     }
+    if faults := misfits(case, design, k, alternative):
+        raise DataError(faults)
     data = change(case.data, changes) if changes else case.data
     return data, replace(alternative, options=_options(design, k, alternative))
+
+
+def misfits(case: Case, design: Design, k: int, alternative: Alternative) -> list[Fault]:
+    """Options of scenario k that the alternative's structure does not take: those of one name may have another range
+    elsewhere."""
+    columns = case.market.structures[alternative.structure].options
+    told = [(cell, value) for cell, value in zip(design.cells, design.values[k].tolist(), strict=True) if cell.option]
+    return [
+        Fault(cell.name, wrong, value=f"{value:g}", allowed=allowed(columns[cell.option]))
+        for cell, value in told
+        if cell.option in alternative.options and not np.isnan(value)
+        if (wrong := misfit(value, columns[cell.option]))
+    ]
 
 
 def _options(design: Design, k: int, alternative: Alternative) -> dict[str, Any]:
@@ -213,7 +232,8 @@ def _options(design: Design, k: int, alternative: Alternative) -> dict[str, Any]
     options = dict(alternative.options)
     for cell, value in zip(design.cells, design.values[k].tolist(), strict=True):
         if cell.option in options and not np.isnan(value):
-            options[cell.option] = cell.column.kind(value)
+            whole = isinstance(options[cell.option], int) and value.is_integer()
+            options[cell.option] = int(value) if whole else value
     return options
 
 

@@ -22,12 +22,16 @@ from .case import Case, read_case
 from .data import change
 from .design import Design, from_words
 from .errors import DataError, Fault
-from .rows import FAILED, chosen
+from .rows import FAILED, chosen, column_name, solve_row
 from .run import RESULTS
 from .tables import did_you_mean
 
 CSV_ROWS = 100_000
 """Up to so many rows are also written as rows.csv, for those who open it in a spreadsheet."""
+
+
+CODES = dict.fromkeys(FAILED, 1) | {"bad input": 2, "solver missing": 3, "refused": 4, "infeasible": 4}
+"""Verdicts that are no answer, with the command's exit code."""
 
 
 PART_SIZES = ((10, 100), (50, 1_000), (250, 5_000), (2_000, float("inf")))
@@ -36,7 +40,8 @@ PART_SIZES = ((10, 100), (50, 1_000), (250, 5_000), (2_000, float("inf")))
 
 @dataclass(frozen=True)
 class Swept:
-    """What a parameter study gave: where it lies, the summary, how many rows, the command's exit code."""
+    """What a parameter study gave: where it lies, the summary, how many rows, the command's exit code; ``notes`` on
+    rows without an answer and on quantities asked for that no row has."""
 
     case: Case
     design: Design
@@ -44,6 +49,7 @@ class Swept:
     summary: pd.DataFrame
     rows: int
     code: int
+    notes: tuple[str, ...] = ()
 
     def table(self) -> pd.DataFrame:
         """Every row: scenario, alternative, what the answer is worth, inputs, reported quantities."""
@@ -83,10 +89,16 @@ def run_sweep(
         if not (target / parts.NOTE).exists():
             writing.check_target(target)
             shutil.rmtree(target, ignore_errors=True)
-        _solve(inputs, design, target, note, processes, scheduler, progress)
-        _finish(case, design, target, changes or {}, time.perf_counter() - began, figures)
+        try:
+            _solve(inputs, design, target, note, processes, scheduler, progress)
+            _finish(case, design, target, changes or {}, time.perf_counter() - began, figures)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; what is solved is in {target}, and the same command goes on") from None
     summary = pd.read_csv(target / "summary.csv", keep_default_na=False, na_values=[""])
-    return Swept(case, design, target, summary, pq.read_metadata(target / parts.ROWS).num_rows, exit_code(summary))
+    lost = _not_reported(case, design, summary)
+    notes = (*unanswered(target / parts.ROWS), *lost)
+    code = max(exit_code(summary), 2 if lost else 0)
+    return Swept(case, design, target, summary, pq.read_metadata(target / parts.ROWS).num_rows, code, notes)
 
 
 def part_size(scenarios: int) -> int:
@@ -95,9 +107,25 @@ def part_size(scenarios: int) -> int:
 
 
 def exit_code(summary: pd.DataFrame) -> int:
-    """1 where some row is uncertified, cycling or an error, else 0."""
-    bad = summary[(summary["quantity"] == "rows") & summary["index"].isin([f"verdict={word}" for word in FAILED])]
-    return int(len(bad) > 0)
+    """As of a single run, the most serious of all rows': 1 where some row is uncertified, cycling or an error, 2 bad
+    input, 3 a solver missing, 4 refused or infeasible, else 0."""
+    told = set(summary[summary["quantity"] == "rows"]["index"])
+    return max((code for word, code in CODES.items() if f"verdict={word}" in told), default=0)
+
+
+def unanswered(path: Path) -> list[str]:
+    """One line for each alternative and verdict that is no answer: in how many scenarios, the first, and why there."""
+    frame = pd.read_parquet(path, columns=["scenario", "alternative", "verdict", "reason"])
+    lines = []
+    for (alternative, word), rows in frame[frame["verdict"].isin(CODES)].groupby(["alternative", "verdict"]):
+        first = rows.iloc[0]
+        where = (
+            f"scenario {first['scenario']}"
+            if len(rows) == 1
+            else f"{len(rows)} scenarios, {first['scenario']} the first"
+        )
+        lines.append(f"{alternative}: {word} in {where}: {first['reason']}")
+    return lines
 
 
 def _limited(case: Case, design: Design, only: Sequence[str], report: Sequence[str]) -> Design:
@@ -111,6 +139,23 @@ def _limited(case: Case, design: Design, only: Sequence[str], report: Sequence[s
             ]
         )
     return replace(design, alternatives=tuple(only) or design.alternatives, report=tuple(report) or design.report)
+
+
+def _not_reported(case: Case, design: Design, summary: pd.DataFrame) -> list[str]:
+    """Quantities asked for that no row has, with the nearest that the first scenario has."""
+    told = summary[summary["quantity"] != "rows"].fillna({"index": ""})
+    found = {*told["quantity"], *map(column_name, told["quantity"], told["index"])}
+    lost = [name for name in design.report if name not in found]
+    if not lost:
+        return []
+    every = replace(design, report=())
+    units = [solve_row(case, every, 0, one)[1] for one in chosen(case, design)]
+    known = sorted({name.partition("[")[0] for of in units for name in of})
+    return [
+        f"--report: no row has '{name}'{did_you_mean(name, known)}; there are {', '.join(known)}"
+        for name in lost
+        if known
+    ]
 
 
 def _note(case: Case, design: Design, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +265,8 @@ def summarise(path: Path, alternatives: Sequence[str], units: Mapping[str, str])
             if name == alternative:
                 quantity, _, index = column.partition("[")
                 told = {"rows": number, "least": least, "mean": total / number, "most": most, "unit": units[column]}
-                rows.append({"alternative": alternative, "quantity": quantity, "index": index.rstrip("]"), **told})
+                rows.append(
+                    {"alternative": alternative, "quantity": quantity, "index": index.removesuffix("]"), **told}
+                )
     columns = ["alternative", "quantity", "index", "rows", "least", "mean", "most", "unit"]
     return pd.DataFrame(rows, columns=columns)

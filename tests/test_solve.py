@@ -58,7 +58,7 @@ def test_list_names_markets_structures_and_cases(run: Run) -> None:
 def test_describe_as_a_table(run: Run) -> None:
     code, said, _ = run("--describe", "fdr_structures")
     assert code == 0
-    for name in ("flexible_energy", "generator_output", "EUR/MWh^(2+sigma)"):
+    for name in ("flexible_energy", "generator_output", "EUR/MWh^(2+sigma)", "name, value, unit and source"):
         assert name in said
 
 
@@ -168,7 +168,10 @@ def test_strict_counts_local_certificates_as_failures(run: Run, monkeypatch: pyt
 def test_a_number_off_its_expected_value_is_exit_code_1(run: Run, copy: Path) -> None:
     table = copy / "expected.csv"
     table.write_text(table.read_text().replace("period=off-peak,47,", "period=off-peak,47.0001,", 1))
-    assert run(copy, *FEW, "--out", "out")[0] == 1
+    code, _, complained = run(copy, *FEW, "--out", "out")
+    assert code == 1
+    assert complained.startswith("off: efficient: flexible load [period=off-peak] is 47, expected 47.0001 (")
+    assert complained.endswith("off by 0.0001, tolerance 5.3e-07\n")
     wrong = pd.read_csv("out/validation.csv").query("within == 'no'")
     assert wrong["alternative"].tolist() == ["efficient"]
 
@@ -176,7 +179,48 @@ def test_a_number_off_its_expected_value_is_exit_code_1(run: Run, copy: Path) ->
 def test_an_expected_number_that_is_not_reported_is_exit_code_1(run: Run, copy: Path) -> None:
     with (copy / "expected.csv").open("a") as table:
         table.write("efficient,flexible lode,,47,1,made up\n")
-    assert run(copy, *FEW, "--out", "out")[0] == 1
+    code, _, complained = run(copy, *FEW, "--out", "out")
+    assert code == 1
+    expected = "efficient: flexible lode is not reported (did you mean 'flexible load'?); expected 47 (made up)"
+    assert complained == f"off: {expected}\n"
+
+
+def test_of_many_numbers_that_are_off_the_worst_are_named(run: Run, copy: Path) -> None:
+    with (copy / "expected.csv").open("a") as table:
+        for tens in range(1, 9):
+            table.write(f"efficient,payoff,player={tens},47,1,made up\n")
+    _, _, complained = run(copy, *FEW, "--out", "out")
+    lines = complained.splitlines()
+    assert len(lines) == 6 and lines[-1] == "off: and 3 more in validation.csv"
+    assert lines[0] == "off: efficient: payoff [player=1] is not reported; expected 47 (made up)"
+
+
+def test_numbers_that_are_off_stand_worst_first(run: Run, copy: Path) -> None:
+    damage(copy, EXPECTED, "period=off-peak,47,", "period=off-peak,47.0001,")
+    damage(copy, EXPECTED, "period=off-peak,83.875,", "period=off-peak,84.875,")
+    _, _, complained = run(copy, *FEW, "--out", "out")
+    assert [line.split()[2] for line in complained.splitlines()] == ["price", "flexible"]
+
+
+def test_zero_is_zero_to_the_rounding_of_numbers_of_its_unit(run: Run) -> None:
+    """The regulatory payment, a difference of bills of thousands, ought to be 0 and is 3.6e-12."""
+    words = ["--set", "demand.load[peak]=172.3", "--only", "regulated", "--no-figures", "--quiet", "--out", "out"]
+    assert run(STOCKHOLM, *words) == (0, "", "")
+    table = pd.read_csv("out/validation.csv").set_index("quantity")
+    payment, cost = table.loc["regulatory payment"], table.loc["system cost"]
+    assert payment["difference"] != 0 and 1e-9 < payment["tolerance"] < 1e-7
+    assert cost["tolerance"] == pytest.approx(1e-7 * cost["reference"]), "no other tolerance is larger for it"
+
+
+def test_processes_and_reports_belong_to_a_sweep(run: Run) -> None:
+    code, _, complained = run(STOCKHOLM, *FEW, "--workers", "2")
+    assert code == 2
+    assert "--workers: belongs to a sweep" in complained
+
+
+def test_the_certificate_line_has_units(run: Run) -> None:
+    _, said, _ = run(STOCKHOLM, *FEW, "--out", "out")
+    assert "distance [units of the decisions]" in said and "residual [relative]" in said
 
 
 def test_a_route_that_cannot_be_taken_is_exit_code_4_with_the_reason(run: Run) -> None:

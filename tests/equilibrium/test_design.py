@@ -76,6 +76,19 @@ def test_cells_by_address_and_by_name(case: Case) -> None:
         find_cell(case, "demand.load[peek]")
 
 
+def test_an_option_of_words_does_not_vary() -> None:
+    case = read_case(STOCKHOLM.parent / "strategic_s1")
+    for name in ("timing", "options.timing"):
+        with pytest.raises(ValueError, match="is an option whose values are words; only numbers vary"):
+            find_cell(case, name)
+
+
+def test_an_option_may_be_what_some_structure_takes(case: Case) -> None:
+    """One aggregator is too few for the structure with dispatch of its own, not for competition."""
+    assert find_cell(case, "aggregators").elsewhere
+    assert from_words(case, ["aggregators=1"]).size == 1
+
+
 def test_a_sweep_is_every_combination(case: Case) -> None:
     design = from_words(case, ["aggregators=1:3", "demand.load[peak]=160,170"])
     assert design.values.tolist() == [[1, 160], [1, 170], [2, 160], [2, 170], [3, 160], [3, 170]]

@@ -10,16 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from equilibrium.case import read_case
 from equilibrium.crossing import NotAnswered, find_crossing
-from equilibrium.design import from_words
+from equilibrium.design import Design, from_words
 from equilibrium.design_files import designs
 from equilibrium.errors import DataError
+from equilibrium.quick_look import picture
 from equilibrium.rows import solve_rows
-from equilibrium.sweep import part_size, run_sweep
+from equilibrium.sweep import part_size, run_sweep, summarise
 from solve import main
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +64,8 @@ def test_a_scenario_without_an_answer_is_a_row(tmp_path: Path, monkeypatch: pyte
     table = found.table()
     assert list(table["verdict"]) == ["certified", "bad input"]
     assert "generator_output" in table["reason"].iloc[1]
-    assert found.code == 0
+    assert found.code == 2, "as of a single run"
+    assert len(found.notes) == 1 and found.notes[0].startswith("efficient, net: bad input in scenario 2: parameters")
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of all things")
@@ -202,6 +205,74 @@ def test_bad_sweeps_are_named(
     assert main([str(STOCKHOLM), *words]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_an_option_has_the_range_of_each_structure(tmp_path: Path) -> None:
+    """One aggregator is enough for competition, not for one that dispatches alone beside others."""
+    only = ["2 aggregators", "mixed, own dispatch"]
+    found = run_sweep(STOCKHOLM, ["aggregators=1:3"], only=only, out=tmp_path / "s", figures=False)
+    rows = found.table().set_index(["alternative", "options.aggregators"])
+    assert rows["verdict"]["cournot"].tolist() == ["certified"] * 3
+    assert rows["verdict"]["mixed_own_dispatch"].tolist() == ["bad input", "certified", "certified"]
+    assert "options.aggregators: below the range" in rows["reason"]["mixed_own_dispatch", 1]
+    assert found.code == 2 and "mixed_own_dispatch: bad input in scenario 1: " in found.notes[0]
+
+
+def test_a_quantity_that_nobody_reports_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--sweep", "aggregators=2", "--only", "2 aggregators", "--report", "price", "sistem cost"]
+    for _ in range(2):  # solved, and found finished
+        assert main([str(STOCKHOLM), *words]) == 2
+        assert "--report: no row has 'sistem cost' (did you mean 'system cost'?)" in capsys.readouterr().err
+
+
+def test_stopping_says_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("equilibrium.sweep.parts.put", stop)
+    assert main([str(STOCKHOLM), "--sweep", "aggregators=2", "--out", str(tmp_path / "s")]) == 130
+    assert f"what is solved is in {tmp_path / 's'}, and the same command goes on" in capsys.readouterr().err
+
+
+def drawn(values: dict[str, list[float]], cells: dict[str, str]) -> Any:
+    """A quick look at ``cost`` of some alternatives over a grid of these cells."""
+    count = {1: (len(next(iter(values.values()))), 1), 2: (2, len(next(iter(values.values()))) // 2)}[len(cells)]
+    rows = [
+        {"alternative": name, "cost": cost} | dict(zip(cells, divmod(k, count[1]), strict=False))
+        for name, costs in values.items()
+        for k, cost in enumerate(costs)
+    ]
+    return picture(pd.DataFrame(rows), "cost", "EUR", Design("s", "grid", (), np.zeros((1, 0))), cells)
+
+
+def test_alternatives_far_apart_are_drawn_on_axes_of_their_own() -> None:
+    costs = {"efficient": [21740.0] * 3, "cournot": [21766.0, 21751.0, 21746.0], "net": [12601.0, 12586.0, 12581.0]}
+    figure = drawn(costs, {"aggregators": "1"})
+    assert [[line.get_label() for line in axes.lines] for axes in figure.axes] == [["efficient", "cournot"], ["net"]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["efficient", "cournot", "net"]
+    near = {"efficient": [21740.0] * 3, "cournot": [21766.0, 21751.0, 21746.0], "passive": [21845.0] * 3}
+    assert len(drawn(near, {"aggregators": "1"}).axes) == 1
+    assert len(drawn({"one": [1.0, 1.0], "two": [5.0, 5.0]}, {"aggregators": "1"}).axes) == 1, "nothing varies"
+
+
+def test_maps_say_how_many_are_left_out_and_colour_what_is_shown() -> None:
+    costs = {f"{k}": [20000.0 + k, 20001.0, 20002.0, 20003.0] for k in range(5)} | {"net": [100.0] * 4}
+    figure = drawn(costs, {"load": "MWh", "energy": "MWh"})
+    assert figure.get_suptitle().startswith("4 of 6 alternatives")
+    assert figure.axes[0].collections[0].get_clim() == (20000.0, 20003.0)
+
+
+def test_an_index_keeps_its_own_brackets(tmp_path: Path) -> None:
+    column = "payoff[player=aggregator[north]]"
+    frame = pd.DataFrame({"alternative": ["a"], "verdict": ["certified"], "alone": [""], column: [1.0]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    table = summarise(tmp_path / "rows.parquet", ["a"], {column: "EUR"})
+    assert table["index"].tolist() == ["verdict=certified", "player=aggregator[north]"]
 
 
 def test_a_threshold_rests_on_certified_equilibria(
