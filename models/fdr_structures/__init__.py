@@ -207,7 +207,7 @@ def check(data: Any) -> list[Fault]:
         (1 - data.parameters["dso_share"]) * data.parameters["flexible_energy"],
         data.parameters.get("rivals_limit", inf),
     )
-    if limit * len(load) < rivals:
+    if own.exceeds(rivals, limit * len(load)):
         faults.append(
             Fault(
                 "parameters.csv",
@@ -361,7 +361,7 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
-    if len(data.tables["demand"]) != 2:  # theory is for two periods
+    if len(data.tables["demand"]) != 2 or _limited(data, structure):  # theory is for two periods and rivals in one
         return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
     if "battery" in structure:
@@ -370,6 +370,13 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
         return found.closed_form(data, structure, options, own.batteries(data, structure, options))
     aggregators = own.buyers(data) if "aggregators" in STRUCTURES[structure].needs else {}
     return found.closed_form(data, structure, options, aggregators)
+
+
+def _limited(data: Any, structure: str) -> bool:
+    """Whether the DSO dispatches rivals whose energy does not fit into one period."""
+    numbers = data.parameters
+    rivals = (1 - numbers["dso_share"]) * numbers["flexible_energy"]
+    return structure in ("mixed_dso_dispatch", "strategic_mixed") and own.exceeds(rivals, numbers["rivals_limit"])
 
 
 def draw(solved: Sequence[Any]) -> Mapping[str, Any]:
