@@ -86,6 +86,16 @@ def _order(model: pyo.ConcreteModel, timing: str, deciders: list[Any]) -> pyo.Co
     return model
 
 
+def check_timing(data: Any, timing: str = NASH, **_: Any) -> list[Fault]:
+    """The fault of a reading that is for two periods where the case has more."""
+    count = len(data.tables["demand"])
+    if count == 2 or timing not in (HOURLY, ENERGY):
+        return []
+    message = f"this order of moves is for two periods; the case has {count}"
+    allowed = ", ".join(f"timing={one}" for one in (NASH, LEADERS))
+    return [Fault("alternatives.csv", message, None, "options", f"timing={timing}", allowed)]
+
+
 def first_best(data: Any) -> pyo.ConcreteModel:
     """A planner decides loads and all output: min sum_t C(q_t) + Psi(y_t)."""
     model = _setting(data)

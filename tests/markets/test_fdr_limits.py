@@ -3,6 +3,7 @@ generators too dear to run, numbers that are rounding."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 from fdr_periods import periods
 
 from equilibrium import solve
-from equilibrium.case import Alternative
+from equilibrium.case import Alternative, read_case
 from equilibrium.data import Data
-from equilibrium.errors import Refused
+from equilibrium.errors import DataError, Refused
 from equilibrium.results import Solved
 from equilibrium.run import solve_one
 from models.fdr_structures import closed_form, market, strategic, structures, summary, supply
@@ -148,3 +149,39 @@ def test_linear_supply_goes_to_highs_by_hand_as_a_quadratic_programme(
     highs.readModel(str(tmp_path / "model.lp"))
     highs.run()
     assert highs.getInfo().objective_function_value == pytest.approx(cost, abs=1e-6)
+
+
+@pytest.mark.parametrize("timing", ["H", "E"])
+def test_orders_of_moves_for_two_periods_are_found_out_before_anything_is_solved(timing: str) -> None:
+    structure = market.structures["strategic_mixed" if timing == "E" else "strategic_cournot"]
+    assert structure.check is not None
+    assert not structure.check(periods(TWO), timing=timing)
+    (fault,) = structure.check(periods([2.0, 2.2, 2.6]), timing=timing)
+    assert f"timing={timing}" in str(fault)
+    assert "the case has 3" in str(fault)
+
+
+@pytest.mark.parametrize("structure", [name for name in market.structures if "battery" in name])
+def test_batteries_that_are_too_large_are_found_out_before_anything_is_solved(structure: str) -> None:
+    """Half full and with 2 S of range, they give back S at once if two periods are all there is, else up to 2 S."""
+    stated = market.structures[structure]
+    assert stated.check is not None
+    for load, fits in ((TWO, 1.9), ([2.0, 2.2, 2.6], 0.9)):
+        assert not stated.check(periods(load, flexible_energy=fits))
+        stated.build(periods(load, flexible_energy=fits))
+        large = periods(load, flexible_energy=1.1 * fits + 0.01)
+        (fault,) = stated.check(large)
+        with pytest.raises(Refused) as refused:
+            stated.build(large)
+        assert str(refused.value) in str(fault)
+
+
+def test_a_folder_says_what_would_be_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    shutil.copytree(Path(__file__).parents[2] / "data" / "fdr_structures" / "strategic_s1", folder)
+    (folder / "demand.csv").write_text("period,load [MWh]\na,2\nb,2.6\nc,2.2\n")
+    (folder / "expected.csv").unlink()
+    with pytest.raises(DataError) as wrong:
+        read_case(folder)
+    assert "timing=H" in str(wrong.value)
+    assert "timing=E" in str(wrong.value)
