@@ -207,7 +207,7 @@ def check(data: Any) -> list[Fault]:
         (1 - data.parameters["dso_share"]) * data.parameters["flexible_energy"],
         data.parameters.get("rivals_limit", inf),
     )
-    if limit * len(load) < rivals:
+    if own.exceeds(rivals, limit * len(load)):
         faults.append(
             Fault(
                 "parameters.csv",
@@ -232,9 +232,9 @@ def _structure(meaning: str, build: Any, options: dict[str, Column] | None = Non
 
 
 def _with_generators(
-    meaning: str, build: Any, needs: tuple[str, ...] = (), theorem: str = "", **options: Column
+    meaning: str, build: Any, needs: tuple[str, ...] = (), theorem: str = "", check: Any = None, **options: Column
 ) -> Structure:
-    return Structure(meaning, build, options, needs=("generators", *needs), theorem=theorem)
+    return Structure(meaning, build, options, needs=("generators", *needs), theorem=theorem, check=check)
 
 
 TOTAL = "the best reply to the total falls in the total, so the total is unique"
@@ -284,12 +284,18 @@ STRUCTURES = {
     "regulated_generator": _structure(
         "the generator/aggregator with the regulatory payment", structures.regulated_generator, {}
     ),
-    "battery_efficient": Structure("a planner runs batteries", batteries.battery_efficient),
+    "battery_efficient": Structure("a planner runs batteries", batteries.battery_efficient, check=batteries.check_size),
     "battery_cournot": Structure(
-        "A owners of equal batteries compete", batteries.battery_cournot, {"aggregators": AGGREGATORS}
+        "A owners of equal batteries compete",
+        batteries.battery_cournot,
+        {"aggregators": AGGREGATORS},
+        check=batteries.check_size,
     ),
     "battery_shares": Structure(
-        "owners of batteries with given shares compete", batteries.battery_shares, needs=("aggregators",)
+        "owners of batteries with given shares compete",
+        batteries.battery_shares,
+        needs=("aggregators",),
+        check=batteries.check_size,
     ),
     "pay_as_bid": Structure(
         "A aggregators with equal shares compete under pay-as-bid",
@@ -297,11 +303,12 @@ STRUCTURES = {
         {"aggregators": AGGREGATORS, "sharing": SHARING},
     ),
     "battery_first_best": _with_generators(
-        "a planner runs batteries and decides all output", batteries.battery_first_best
+        "a planner runs batteries and decides all output", batteries.battery_first_best, check=batteries.check_size
     ),
     "strategic_battery_cournot": _with_generators(
         "A owners of equal batteries and generators compete",
         batteries.strategic_battery_cournot,
+        check=batteries.check_size,
         aggregators=AGGREGATORS,
         timing=LOADS_FIRST,
     ),
@@ -309,6 +316,7 @@ STRUCTURES = {
         "owners of batteries with given shares and generators compete",
         batteries.strategic_battery_shares,
         ("aggregators",),
+        check=batteries.check_size,
         timing=LOADS_FIRST,
     ),
     "first_best": _with_generators("a planner decides loads and all output", strategic.first_best),
@@ -323,6 +331,7 @@ STRUCTURES = {
         "the DSO is the only aggregator, generators compete",
         strategic.strategic_dso,
         theorem=BESIDE_GENERATORS,
+        check=strategic.check_timing,
         timing=TIMING,
     ),
     "strategic_cournot": _with_generators(
@@ -330,6 +339,7 @@ STRUCTURES = {
         strategic.strategic_cournot,
         theorem=BESIDE_GENERATORS,
         aggregators=AGGREGATORS,
+        check=strategic.check_timing,
         timing=TIMING,
     ),
     "strategic_shares": _with_generators(
@@ -337,6 +347,7 @@ STRUCTURES = {
         strategic.strategic_shares,
         ("aggregators",),
         BESIDE_GENERATORS,
+        check=strategic.check_timing,
         timing=TIMING,
     ),
     "strategic_mixed": Structure(
@@ -345,6 +356,7 @@ STRUCTURES = {
         {"timing": MIXED_TIMING},
         needs=("generators",),
         branches=strategic.one_block_branches,
+        check=strategic.check_timing,
     ),
     "strategic_regulated": _with_generators(
         "a monopoly aggregator with the regulatory payment, generators compete", strategic.strategic_regulated
@@ -361,7 +373,7 @@ STRUCTURES = {
 
 def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
     """What theory says of a structure, with or without market power in generation."""
-    if len(data.tables["demand"]) != 2:  # theory is for two periods
+    if len(data.tables["demand"]) != 2 or _limited(data, structure):  # theory is for two periods and rivals in one
         return theory.NOTHING
     found = strategic_theory if "generators" in STRUCTURES[structure].needs else theory
     if "battery" in structure:
@@ -370,6 +382,13 @@ def closed_form(data: Any, structure: str, options: Mapping[str, Any]) -> Any:
         return found.closed_form(data, structure, options, own.batteries(data, structure, options))
     aggregators = own.buyers(data) if "aggregators" in STRUCTURES[structure].needs else {}
     return found.closed_form(data, structure, options, aggregators)
+
+
+def _limited(data: Any, structure: str) -> bool:
+    """Whether the DSO dispatches rivals whose energy does not fit into one period."""
+    numbers = data.parameters
+    rivals = (1 - numbers["dso_share"]) * numbers["flexible_energy"]
+    return structure in ("mixed_dso_dispatch", "strategic_mixed") and own.exceeds(rivals, numbers["rivals_limit"])
 
 
 def draw(solved: Sequence[Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 
@@ -15,7 +16,7 @@ from equilibrium.errors import NotCertified
 
 from . import open_dispatch, own, structures, threshold, undetermined
 from .batteries import battery_efficient, battery_first_best
-from .generation import production_cost
+from .generation import check_price_is_set, production_cost
 from .strategic import first_best, first_best_shares
 
 BATTERIES = ", batteries"
@@ -25,6 +26,7 @@ LIMITED = ", own limits"  # the benchmark of aggregators that have limits or cos
 def quantities(solved: Any) -> pd.DataFrame:
     """Columns quantity, index, value, unit: every reported number of one alternative."""
     model = solved.model
+    check_price_is_set(model)
     rows: list[tuple[str, str, float, str]] = []
     open_loads = undetermined.ranges(model)
     for t, (least, most) in open_loads.items():
@@ -45,7 +47,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     rows += [("shifting cost", f"aggregator={name}", paid, "EUR") for name, paid in shifting_costs(model).items()]
     cost = pyo.value(model.system_cost)
     rows.append(("system cost", "", cost, "EUR"))
-    ends = open_dispatch.spread(model)
+    ends = open_dispatch.spread(model) if np.any(solved.solution.certificate.ok) else None
     if ends is not None:
         rows += [("least system cost", "", ends[0], "EUR"), ("most system cost", "", ends[1], "EUR")]
     kind, limited = _kind(model), own.stated(model)
@@ -61,7 +63,8 @@ def quantities(solved: Any) -> pd.DataFrame:
     else:  # what the regulation of Proposition 7 would pay at this structure's load
         paid = (bill(model) - cost) - (best.bill - best.cost)
     rows.append(("regulatory payment", "", paid, "EUR"))
-    if solved.alternative.structure == "mixed_dso_dispatch" and len(model.period) == 2:
+    has_limit = solved.data.parameters["rivals_limit"] < np.inf
+    if solved.alternative.structure == "mixed_dso_dispatch" and len(model.period) == 2 and not has_limit:
         rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])
 

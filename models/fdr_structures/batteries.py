@@ -16,7 +16,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from equilibrium.errors import Refused
+from equilibrium.errors import Fault, Refused
 
 from . import generation, strategic
 from .structures import buyers, compete, own_energy, setting, supply_at
@@ -27,15 +27,33 @@ def _setting(data: Any) -> pyo.ConcreteModel:
     model = setting(data)
     if data.parameters["battery_efficiency"] != 1:  # without losses charge and discharge are one decision
         model.battery_efficiency = data.param("parameters", "battery_efficiency")
-    once = 1 if len(model.period) == 2 else 2  # what can be given back in one period, over S
-    model.given_back = pyo.Expression(expr=once * model.flexible_energy)
+    model.given_back = pyo.Expression(expr=_once(len(model.period)) * model.flexible_energy)
     most, least = pyo.value(model.given_back), min(pyo.value(model.demand[t]) for t in model.period)
     if most >= least:
-        raise Refused(
-            f"batteries could give back {most:g} MWh in a period in which {least:g} MWh are used; the producers would "
-            "have to deliver less than nothing"
-        )
+        raise Refused(_too_large(most, least))
     return model
+
+
+def _once(periods: int) -> int:
+    """What can be given back in one period, over S."""
+    return 1 if periods == 2 else 2
+
+
+def _too_large(most: float, least: float) -> str:
+    return (
+        f"batteries could give back {most:g} MWh in a period in which {least:g} MWh are used; the producers would have "
+        "to deliver less than nothing"
+    )
+
+
+def check_size(data: Any, **_: Any) -> list[Fault]:
+    """The fault of batteries that could give back more than is used in a period."""
+    load, energy = data.tables["demand"]["load"], data.parameters["flexible_energy"]
+    most, least = _once(len(load)) * energy, float(load.min())
+    if most < least:
+        return []
+    allowed = f"less than {least / _once(len(load)):g} MWh"
+    return [Fault("parameters.csv", _too_large(most, least), None, "flexible_energy", f"{energy:g}", allowed)]
 
 
 def battery(model: pyo.ConcreteModel, block: Any, energy: Any) -> None:

@@ -55,7 +55,7 @@ def draw(solved: Sequence[Any]) -> Mapping[str, Figure]:
         found = {"bathtub": bathtub(solved), "system_cost": system_cost(solved)}
         if "cournot" in have:
             found["competition"] = competition(solved)
-        if "mixed_dso_dispatch" in have:
+        if "mixed_dso_dispatch" in have and all(one.data.parameters["rivals_limit"] == np.inf for one in solved):
             found["mixed_share"] = mixed_share(solved)
     return found
 

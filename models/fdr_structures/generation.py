@@ -12,7 +12,12 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from equilibrium.errors import Refused
+
 from .supply import cost, inverse_supply
+
+NOTHING = 1e-6
+"""Output below this part of demand is none: solvers find loads to 1e-7."""
 
 
 def plants(model: pyo.ConcreteModel, data: Any) -> None:
@@ -87,6 +92,28 @@ def never_flooded(model: pyo.ConcreteModel) -> bool:
     given_back = model.component("given_back")
     least = min(pyo.value(model.residual_demand[t]) for t in model.period)
     return most < least - (0.0 if given_back is None else pyo.value(given_back))
+
+
+def check_price_is_set(model: pyo.ConcreteModel) -> None:
+    """Raise Refused where generators with market power serve a period alone while others decide loads.
+
+    There q_t = 0: whoever decides a load at once with them could take less, and the price-taking producers would
+    deliver less than nothing at a price below their lowest. That is no market, so neither is what such moves prove.
+    Generators, a planner and an owner of both see to q_t >= 0 themselves, and in reading E it always holds.
+    """
+    dso = model.component("dso")
+    if model.component("generators") is None or (dso is None and model.component("aggregator") is None):
+        return
+    if dso is not None and dso.component("delivery") is not None:
+        return
+    alone = [t for t in model.period if pyo.value(model.output[t]) <= NOTHING * pyo.value(model.residual_demand[t])]
+    if alone:
+        named = ", ".join(map(str, alone[:6])) + (f" and {len(alone) - 6} more" if len(alone) > 6 else "")
+        raise Refused(
+            f"generators with market power serve everything in {named}: the price-taking producers, who set the price, "
+            "deliver nothing there, and no price follows if loads fall; raise the generators' cost or lower their "
+            "capacity, raise demand, or lower cost_linear"
+        )
 
 
 def earn(model: pyo.ConcreteModel, block: Any) -> None:

@@ -149,10 +149,12 @@ def better(saved: float, cost: float) -> str:
 
 
 def answer(model: pyo.ConcreteModel) -> tuple[pyo.ConcreteModel, str]:
-    """The solved model and its verdict. Raises Uncertified where there is none that holds."""
+    """The solved model and its verdict. Raises Uncertified where there is none that holds, Refused where
+    generators serve a period alone."""
     certificate = solve(model).certificate
     if certificate.verdict not in ("certified", "certified, local"):
         raise Uncertified(f"{certificate.verdict}: {certificate.scope}")
+    generation.check_price_is_set(model)
     return model, certificate.verdict
 
 

@@ -39,13 +39,15 @@ Split = dict[Any, float]
 
 
 def spread(model: Any) -> tuple[float, float] | None:
-    """(least, most) system cost, EUR, over the equilibria with the DSO's own loads; None where its dispatch is
-    determined, and where rivals have a limit in each period. Raises NotCertified where generators' answer to a split is
-    not certified."""
+    """(least, most) system cost, EUR, over the equilibria with the DSO's own loads, of a model that is at one of them.
+
+    None where its dispatch is determined, and where rivals have a limit in each period. Raises NotCertified where
+    generators' answer to a split is not certified.
+    """
     dso = model.component("dso")
     if dso is None or dso.component("rivals") is None or dso.component("delivery") is not None:
         return None
-    if dso.rivals.component("most") is not None:
+    if dso.rivals.component("most") is not None or dso.rivals.component("even") is not None:
         return None
     energy = pyo.value(dso.rivals.energy)
     idle = [t for t in model.period if dso.load[t].value <= WIDE * pyo.value(dso.energy)]
@@ -56,7 +58,8 @@ def spread(model: Any) -> tuple[float, float] | None:
     most_in = dict.fromkeys(idle, energy)
     if model.component("generators") is not None and model.component("stage") is None:
         most_in = _limits(model, idle, energy, answer)
-    low, high = min(demand.values()), max(demand.values()) + energy
+        most_in |= {t: energy for t in idle if dso.rivals.load[t].value >= (1 - WIDE) * energy}  # as was found
+    low, high = min(demand.values()), max(demand.values()) + 2 * energy
     level = brentq(lambda x: sum(_filled(x, demand, most_in).values()) - energy, low, high)
     largest = max((t for t in idle if most_in[t] >= energy), key=lambda t: demand[t])
     found = float(pyo.value(model.system_cost))

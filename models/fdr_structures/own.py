@@ -25,6 +25,11 @@ ROUNDING = 1e-9
 """How far energies may miss one another in a table that is written with twelve digits, over the aggregator's energy."""
 
 
+def exceeds(energy: Any, most: Any) -> bool:
+    """Whether an energy is more than there is room for, rounding apart, MWh."""
+    return bool(energy > most * (1 + ROUNDING))
+
+
 def stated(model: pyo.ConcreteModel) -> bool:
     """Whether some aggregator of the model has a limit, a window or a cost of shifting."""
     return any(model.component(name) is not None for name in ("limit", "lowest", "shifting_cost"))
@@ -150,9 +155,9 @@ def _room(data: Any, name: Any, between: Mapping[Any, tuple[Any, Any]]) -> list[
     table, periods = data.tables["aggregators"], list(data.tables["demand"].index)
     energy = table["share"][name] * data.parameters["flexible_energy"]
     least, most = (sum(between[name, t][side] for t in periods) for side in (0, 1))
-    if most < energy * (1 - ROUNDING):
+    if exceeds(energy, most):
         limit = _column(data, "limit").get(name, inf)
-        if limit * len(periods) < energy * (1 - ROUNDING):
+        if exceeds(energy, limit * len(periods)):
             row = list(table.index).index(name) + 2
             message, needed = (
                 f"the limit of {name} leaves no room for its energy",
@@ -161,7 +166,7 @@ def _room(data: Any, name: Any, between: Mapping[Any, tuple[Any, Any]]) -> list[
             return [Fault("aggregators.csv", message, row, "limit", f"{limit:g}", f"{needed} MWh")]
         message = f"the windows of {name} leave no room for its energy"
         return [Fault("windows.csv", message, None, "largest", f"a sum of {most:.12g}", f"at least {energy:.12g} MWh")]
-    if least > energy * (1 + ROUNDING):
+    if exceeds(least, energy):
         message = f"the windows of {name} ask for more than its energy"
         return [Fault("windows.csv", message, None, "lowest", f"a sum of {least:.12g}", f"at most {energy:.12g} MWh")]
     return []

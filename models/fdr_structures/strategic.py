@@ -86,6 +86,16 @@ def _order(model: pyo.ConcreteModel, timing: str, deciders: list[Any]) -> pyo.Co
     return model
 
 
+def check_timing(data: Any, timing: str = NASH, **_: Any) -> list[Fault]:
+    """The fault of a reading that is for two periods where the case has more."""
+    count = len(data.tables["demand"])
+    if count == 2 or timing not in (HOURLY, ENERGY):
+        return []
+    message = f"this order of moves is for two periods; the case has {count}"
+    allowed = ", ".join(f"timing={one}" for one in (NASH, LEADERS))
+    return [Fault("alternatives.csv", message, None, "options", f"timing={timing}", allowed)]
+
+
 def first_best(data: Any) -> pyo.ConcreteModel:
     """A planner decides loads and all output: min sum_t C(q_t) + Psi(y_t)."""
     model = _setting(data)
@@ -318,14 +328,20 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     R + sum ybar whose extremes are: rivals in one period, generators in the other. All of it can be delivered in any
     period, so q_t >= 0 cuts no extreme off. Where the DSO leads, read ``structures.one_block_branches`` with
     the price as it rises with load once generators react.
+
+    Where generators that decide at once may serve a period alone, the DSO's moves to less than nothing from the other
+    producers prove nothing: the branches are then candidates, see ``generation.check_price_is_set``.
     """
     plain = structures.one_block_branches(model)
     if model.dso.component("delivery") is None:
-        together = model.component("stage") is None
-        return [replace(branch, single=ONE_EACH) for branch in plain] if together and _dearer(model) else plain
+        if model.component("stage") is not None:
+            return plain
+        if _dearer(model):
+            return [replace(branch, single=ONE_EACH) for branch in plain]
+        return plain if generation.never_flooded(model) else [replace(branch, exhaustive=False) for branch in plain]
     deliveries = list(model.dso.delivery.values())
     found = []
-    for branch, t in zip(plain, model.period, strict=True):
+    for branch, t in zip(plain if len(plain) > 1 else plain * len(model.period), model.period, strict=True):
         for u in model.period:
             if u != t:
                 held = [(one.share[v], float(u == v)) for one in deliveries for v in model.period]

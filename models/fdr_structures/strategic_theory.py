@@ -37,8 +37,8 @@ class Strategic:
     def pass_through(self, X: float) -> float:
         """Q'(X): what of one more unit of demand the price-taking producers deliver."""
         Y = self.reply(X)
-        if Y <= 0:
-            return 1.0
+        if Y <= 0 or Y >= X:
+            return float(Y <= 0)
         bend = self.m.supply.bend(X - Y) * Y
         slope = self.m.supply.slope(X - Y)
         return 1 - (slope - bend) / (2 * slope - bend + self.psi2)
@@ -126,15 +126,20 @@ def committed(g: Strategic) -> tuple[float, float]:
 def integrated(g: Strategic) -> tuple[float, float]:
     """(lowest, highest) load off-peak of the generator that is also the only aggregator: one value if psi2 > 0.
 
-    With z_i = y_i - s_i prices depend on z alone, and s minimises Psi(z1 + s) + Psi(z2 + S - s).
+    With z_i = y_i - s_i prices depend on z alone, and s minimises Psi(z1 + s) + Psi(z2 + S - s). Where it does not
+    generate it buys like a monopoly aggregator.
     """
     S = g.m.S
-    if g.psi2 > 0:
-        s = root(lambda v: g.reply(g.m.x2 + S - v, S - v) - g.reply(g.m.x1 + v, v), 0.0, S)
-        return s, s
-    z1 = _net_sale(g, g.m.x1)
-    z2 = _net_sale(g, g.m.x2)
-    return max(0.0, -z1), min(S, S + z2)
+    low, high = max(0.0, -_net_sale(g, g.m.x1)), min(S, S + _net_sale(g, g.m.x2))
+    if g.psi2 > 0 or low > high:  # the latter: it generates in one period at most
+        low = high = root(lambda v: _worth(g, g.m.x2 + S - v, S - v) - _worth(g, g.m.x1 + v, v), 0.0, S)
+    return low, high
+
+
+def _worth(g: Strategic, X: float, load: float) -> float:
+    """What one more unit of its own load costs the owner: generating it, or buying it where it generates nothing."""
+    y = g.reply(X, load)
+    return g.marginal(y) if y > 0 else g.m.supply.price(X) + g.m.supply.slope(X) * load
 
 
 def _net_sale(g: Strategic, x: float) -> float:
@@ -164,7 +169,8 @@ def first_best(g: Strategic, s: float) -> tuple[float, float]:
 def closed_form(
     data: Any, structure: str, options: Mapping[str, Any], aggregators: Mapping[str, Buyer]
 ) -> pd.DataFrame:
-    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity.
+    """Columns quantity, index, value, rule. Empty for other than two periods, one generator without a capacity, and for
+    curved supply where it can serve a period at less than the price-taking producers' first MWh.
 
     aggregators: those of the case's table.
     """
@@ -177,6 +183,8 @@ def closed_form(
     if "battery" in structure:
         m = replace(m, S=0.0)  # nothing has to be bought
     g = Strategic(m, float(table["cost"].iloc[0]), float(table["cost_slope"].iloc[0]))
+    if m.supply.sigma > 0 and g.marginal(m.x1) < m.supply.a:
+        return empty  # where a generator can serve all at less than the others' first MWh its reply may jump
     found = _outcome(g, structure, options, aggregators)
     if found is None:
         return empty

@@ -241,6 +241,8 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     P2')^2 < 0, a saddle. (2) d = S: dOmega/dr = -P1' S < 0, so r = 0. (3) d = 0: dOmega/dr = P2' S > 0, so r = R. So
     r is 0 or R in every optimum. On each branch the bill is a sum of P(q_t) d_t, convex in d.
 
+    With a limit on the rivals' load in a period r has other ends, and of two periods the proof is the same.
+
     More periods, and any price F_t(d_t + r_t) that does not fall with load: with the totals given the bill is linear in
     d, so own load goes to the periods with the lowest prices, and own and rivals' load meet in one period m at most. If
     rivals are elsewhere too, all of theirs in m may go there: F_m falls, and no other period with own load changes.
@@ -249,8 +251,10 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     """
     rivals = model.dso.rivals
     energy = pyo.value(rivals.energy)
-    if rivals.component("most") is not None and energy > (most := pyo.value(model.rivals_limit)):
-        return [_filled(model, t, energy, most) for t in model.period]
+    if rivals.component("even") is not None:
+        return [Branch("rivals even", [(rivals.load[t], energy / len(model.period)) for t in model.period])]
+    if rivals.component("most") is not None:
+        return [_filled(model, t, energy, pyo.value(model.rivals_limit)) for t in model.period]
     return [
         Branch(f"rivals in {t}", [(rivals.load[u], energy if u == t else 0.0) for u in model.period])
         for t in model.period
@@ -258,20 +262,32 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
 
 
 def limit_rivals(model: pyo.ConcreteModel, data: Any) -> None:
-    """What the DSO may give its rivals in one period, where the data set a limit."""
-    if data.parameters.get("rivals_limit", inf) < inf:
-        model.rivals_limit = data.param("parameters", "rivals_limit")
-        model.dso.rivals.most = pyo.Constraint(model.period, rule=lambda b, t: b.load[t] <= model.rivals_limit)
+    """What the DSO may give its rivals in one period, where the data set a limit that may bind.
+
+    Where it leaves no choice, rounding apart, their loads are stated as even: a sum of loads at their limits would miss
+    their energy by rounding.
+    """
+    rivals, limit = model.dso.rivals, data.parameters.get("rivals_limit", inf)
+    energy, periods = pyo.value(rivals.energy), len(model.period)
+    if not own.exceeds(energy, limit):
+        return
+    if not own.exceeds(limit * periods, energy):
+        rivals.service.deactivate()
+        rivals.even = pyo.Constraint(model.period, rule=lambda b, t: b.load[t] == b.energy / periods)
+        return
+    model.rivals_limit = data.param("parameters", "rivals_limit")
+    rivals.most = pyo.Constraint(model.period, rule=lambda b, t: b.load[t] <= model.rivals_limit)
 
 
 def _filled(model: pyo.ConcreteModel, first: Any, energy: float, most: float) -> Branch:
-    """Rivals fill period ``first``, then the others by falling demand, each up to its limit: one vertex of many."""
+    """Rivals fill period ``first``, then the others by falling demand, each up to its limit: with more than two periods
+    one vertex of many."""
     order = [first, *sorted((t for t in model.period if t != first), key=lambda t: -pyo.value(model.demand[t]))]
     left, held = energy, []
     for t in order:
         held.append((model.dso.rivals.load[t], min(left, most)))
         left -= held[-1][1]
-    return Branch(f"rivals fill {first} first", held, exhaustive=False)
+    return Branch(f"rivals fill {first} first", held, exhaustive=len(order) == 2)
 
 
 def generator_aggregator(data: Any) -> pyo.ConcreteModel:

@@ -95,6 +95,12 @@ def ranking(solved: Sequence[Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["demand", "rank", "alternative", "off-peak load [MWh]", "system cost [EUR]"])
 
 
+def _threshold_share(one: Any) -> list[float]:
+    """The threshold share that an alternative reports, if it does: none where rivals have a limit in each period."""
+    values = one.values
+    return values[values["quantity"] == "threshold share"]["value"].tolist()
+
+
 def threshold(solved: Sequence[Any]) -> pd.DataFrame:
     """L-hat, the DSO share below which the mixed structure takes less off-peak than passive households: solved and by
     formula.
@@ -110,13 +116,14 @@ def threshold(solved: Sequence[Any]) -> pd.DataFrame:
             and one.model.netted == netted
             and len(one.model.period) == 2
         ]
-        if not group:
+        shares = [value for one in group for value in _threshold_share(one)]
+        if not shares:
             continue
         data = group[0].data
         rows.append(
             {
                 "demand": "net of generator" if netted else "gross",
-                "L-hat, equilibrium": group[0].value("threshold share"),
+                "L-hat, equilibrium": shares[0],
                 "L-hat, formula": theory.threshold_share(theory.setting(data, netted)),
                 "DSO share L": data.parameters["dso_share"],
             }

@@ -4,7 +4,8 @@
 
 with a = cost_linear, b = cost_power > 0, sigma = cost_exponent in [0, 1] (the paper has a = 0). Supply is linear for
 sigma = 0 and convex for sigma > 0. Powers are written as (q^2 + 1e-18)^(.), which has a value and derivatives for
-every q (a plain fractional power has none at or below zero) and differs from q^(.) by less than 1e-16.
+every q (a plain fractional power has none at or below zero) and differs from q^(.) by less than 1e-16; the cost of
+nothing is zero, and for sigma = 0 the cost is exactly quadratic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ TINY = 1e-18
 
 def cost(model: Any, q: Any) -> Any:
     """System cost C(q) of output q."""
-    return model.cost_linear * q + model.cost_power * (q**2 + TINY) ** ((2 + model.cost_exponent) / 2)
+    power = (2 + model.cost_exponent) / 2
+    return model.cost_linear * q + model.cost_power * ((q**2 + TINY) ** power - TINY**power)
 
 
 def inverse_supply(model: Any, q: Any) -> Any:
