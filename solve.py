@@ -27,7 +27,7 @@ EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    from equilibrium.errors import EquilibriumError
+    from equilibrium.errors import EquilibriumError, in_one_line
 
     options = parser().parse_args(arguments)
     try:
@@ -44,6 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped; nothing was written", file=sys.stderr)
         return 130
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        print(f"{in_one_line(error)} (python -X dev solve.py ... shows all of it)", file=sys.stderr)
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:

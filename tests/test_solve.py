@@ -698,3 +698,16 @@ def test_a_route_that_does_not_exist_is_bad_input(run: Run, tmp_path: Path, opti
     assert option in complained and name in complained
     assert "newton" in complained or "potential" in complained
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_the_program_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(options: object) -> int:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("solve.act", fails)
+    assert main(["data/fdr_structures/stockholm"]) == 1
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError: division by zero" in told
+    assert "Traceback" not in told
