@@ -4,7 +4,7 @@ comparison.
 
 Exit codes: 0 everything answered (certified, a rule, several equilibria listed, or a proof that there is none); 1 an
 answer is uncertified or off its expected numbers; 2 bad input; 3 a needed solver is missing; 4 a model was refused or
-its constraints contradict each other.
+its constraints contradict each other. A sweep has the highest code of its rows.
 """
 
 from __future__ import annotations
