@@ -297,13 +297,16 @@ class Progress:
 
 
 def changes(settings: list[str]) -> dict[str, str]:
-    """``["demand.load[peak]=180"]`` as a dictionary. Raises DataError for one without an equals sign."""
+    """``["demand.load[peak]=180"]`` as a dictionary, a name alone being that of a parameter. Raises DataError for one
+    without an equals sign."""
     from equilibrium.errors import DataError, Fault
 
     wrong = [setting for setting in settings if "=" not in setting]
     if wrong:
         raise DataError([Fault("--set", "must read like demand.load[peak]=180", value=setting) for setting in wrong])
-    return {name.strip(): value.strip() for name, _, value in (setting.rpartition("=") for setting in settings)}
+    parts = [setting.rpartition("=") for setting in settings]
+    named = [(name.strip(), value.strip()) for name, _, value in parts]
+    return {(name if "." in name or "[" in name else f"parameters.{name}"): value for name, value in named}
 
 
 def show(console: Any, results: Any, seconds: float, options: argparse.Namespace) -> None:
