@@ -4,7 +4,7 @@ comparison.
 
 Exit codes: 0 everything answered (certified, a rule, several equilibria listed, or a proof that there is none); 1 an
 answer is uncertified or off its expected numbers; 2 bad input; 3 a needed solver is missing; 4 a model was refused or
-its constraints contradict each other.
+its constraints contradict each other. A sweep has the highest code of its rows.
 """
 
 from __future__ import annotations
@@ -302,13 +302,16 @@ class Progress:
 
 
 def changes(settings: list[str]) -> dict[str, str]:
-    """``["demand.load[peak]=180"]`` as a dictionary. Raises DataError for one without an equals sign."""
+    """``["demand.load[peak]=180"]`` as a dictionary, a name alone being that of a parameter. Raises DataError for one
+    without an equals sign."""
     from equilibrium.errors import DataError, Fault
 
     wrong = [setting for setting in settings if "=" not in setting]
     if wrong:
         raise DataError([Fault("--set", "must read like demand.load[peak]=180", value=setting) for setting in wrong])
-    return {name.strip(): value.strip() for name, _, value in (setting.rpartition("=") for setting in settings)}
+    parts = [setting.rpartition("=") for setting in settings]
+    named = [(name.strip(), value.strip()) for name, _, value in parts]
+    return {(name if "." in name or "[" in name else f"parameters.{name}"): value for name, value in named}
 
 
 def show(console: Any, results: Any, seconds: float, options: argparse.Namespace) -> None:

@@ -137,7 +137,7 @@ def test_quiet_prints_nothing_when_all_is_well(run: Run) -> None:
 
 
 def test_set_changes_cells_for_the_run_and_says_so(run: Run) -> None:
-    cells = ["--set", "demand.load[peak]=180", "--set", "parameters.flexible_energy=60"]
+    cells = ["--set", "demand.load[peak]=180", "--set", "flexible_energy=60"]
     code, _, _ = run(STOCKHOLM, *FEW, "--out", "out", *cells)
     assert code == 0
     values = pd.read_csv("out/values.csv").set_index(["alternative", "quantity", "index"])["value"]
@@ -243,6 +243,7 @@ BAD_WORDS: list[tuple[str, list[str], str]] = [
     ("no equals sign", ["--set", "demand.load[peak]"], "must read like demand.load[peak]=180"),
     ("unknown cell", ["--set", "demand.load[noon]=3"], "there is no such number"),
     ("unknown parameter", ["--set", "parameters.cost=3"], "there is no such number"),
+    ("unknown name", ["--set", "cost_linaer=3"], "did you mean 'parameters.cost_linear'"),
     ("text for a number", ["--set", "demand.load[peak]=high"], "text where a number is wanted"),
     ("out of range", ["--set", "parameters.flexible_energy=-1"], "below the range"),
     ("rejected by the market", ["--set", "demand.load[peak]=100"], "must have the smaller load"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from equilibrium.layout import fit
 from equilibrium.report import readable
+from solve import print_table
 
 TABLE = pd.DataFrame(
     {
@@ -45,6 +49,15 @@ def test_what_is_left_out_and_in_which_order() -> None:
 def test_words_of_text_are_broken_before_a_number_is_left_out() -> None:
     room = next(room for room in range(140, 30, -1) if fit(TABLE, room)[1][0] < len("generator/aggregator"))
     assert "loss [EUR]" in fit(TABLE, room)[0]
+
+
+def test_as_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Console(width=80, file=sys.stdout), TABLE, whole="comparison.csv")
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    for words in ("47.00", "81.3125", "21766.33", "26.26562", "certified", "[EUR/MWh]", "generator/aggregator"):
+        assert words in said
+    assert said.endswith("No room for theory; in comparison.csv.\n\n")
 
 
 def test_names_are_broken_where_their_parts_end() -> None:
