@@ -388,7 +388,9 @@ def _limited(data: Any, structure: str) -> bool:
     """Whether the DSO dispatches rivals whose energy does not fit into one period."""
     numbers = data.parameters
     rivals = (1 - numbers["dso_share"]) * numbers["flexible_energy"]
-    return structure in ("mixed_dso_dispatch", "strategic_mixed") and own.exceeds(rivals, numbers["rivals_limit"])
+    return structure in ("mixed_dso_dispatch", "strategic_mixed") and own.exceeds(
+        rivals, numbers.get("rivals_limit", inf)
+    )
 
 
 def draw(solved: Sequence[Any]) -> Mapping[str, Any]:

@@ -63,7 +63,7 @@ def quantities(solved: Any) -> pd.DataFrame:
     else:  # what the regulation of Proposition 7 would pay at this structure's load
         paid = (bill(model) - cost) - (best.bill - best.cost)
     rows.append(("regulatory payment", "", paid, "EUR"))
-    has_limit = solved.data.parameters["rivals_limit"] < np.inf
+    has_limit = solved.data.parameters.get("rivals_limit", np.inf) < np.inf
     if solved.alternative.structure == "mixed_dso_dispatch" and len(model.period) == 2 and not has_limit:
         rows.append(("threshold share", "", threshold.solve_threshold(solved.data, model.netted), "1"))
     return pd.DataFrame(rows, columns=["quantity", "index", "value", "unit"])

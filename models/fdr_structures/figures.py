@@ -55,7 +55,9 @@ def draw(solved: Sequence[Any]) -> Mapping[str, Figure]:
         found = {"bathtub": bathtub(solved), "system_cost": system_cost(solved)}
         if "cournot" in have:
             found["competition"] = competition(solved)
-        if "mixed_dso_dispatch" in have and all(one.data.parameters["rivals_limit"] == np.inf for one in solved):
+        if "mixed_dso_dispatch" in have and all(
+            one.data.parameters.get("rivals_limit", np.inf) == np.inf for one in solved
+        ):
             found["mixed_share"] = mixed_share(solved)
     return found
 

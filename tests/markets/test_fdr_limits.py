@@ -12,6 +12,7 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 from fdr_periods import periods
+from scipy.optimize import brentq
 
 from equilibrium import solve
 from equilibrium.case import Alternative, read_case
@@ -185,3 +186,42 @@ def test_a_folder_says_what_would_be_refused(tmp_path: Path) -> None:
         read_case(folder)
     assert "timing=H" in str(wrong.value)
     assert "timing=E" in str(wrong.value)
+
+
+def kept_from_flooding(a: float, beta: float, base: np.ndarray, energy: float) -> float:
+    """The lowest bill for own loads of this much in all at prices a + beta (base + load) with base + load >= 0."""
+    least = np.maximum(0.0, -base)
+    if least.sum() > energy:
+        return np.inf
+
+    def own(level: float) -> np.ndarray:
+        return np.maximum(least, (level - a - beta * base) / (2 * beta))
+
+    own_at = own(brentq(lambda level: own(level).sum() - energy * (1 + 1e-12), -1e5, 1e5))
+    return float(((a + beta * (base + own_at)) * own_at).sum())
+
+
+def test_winter_day_has_no_equilibrium_by_moves_that_leave_something_to_the_other_producers() -> None:
+    """In each of the 24 games with rivals in one hour, generators deliver more there than the rest use: a DSO that
+    sends them all away goes below nothing. Moves that do not go there gain as well (rivals on a grid of two hours)."""
+    data = read_case(Path(__file__).parents[2] / "data" / "fdr_structures" / "stockholm_winter_day").data
+    model = strategic.strategic_mixed(data)
+    a, beta = data.parameters["cost_linear"], 2 * data.parameters["cost_power"]
+    own, rivals = pyo.value(model.dso.energy), pyo.value(model.dso.rivals.energy)
+    for hour, branch in enumerate(strategic.one_block_branches(model)):
+        for variable, value in branch.held:
+            variable.fix(value)
+        assert solve(model).certificate.ok
+        x = np.array([pyo.value(model.residual_demand[t]) for t in model.period])
+        y = np.array([sum(pyo.value(model.generation[g, t]) for g in model.generators) for t in model.period])
+        assert x[hour] < y[hour]
+        found = np.inf
+        for part in np.linspace(0.0, rivals, 11):
+            for other in set(range(len(x))) - {hour}:
+                base = x - y
+                base[hour] += part
+                base[other] += rivals - part
+                found = min(found, kept_from_flooding(a, beta, base, own))
+        assert pyo.value(model.dso.minimise_bill.expr) - found > 1000
+        for variable, _ in branch.held:
+            variable.unfix()
