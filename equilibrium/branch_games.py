@@ -31,6 +31,9 @@ from .uniqueness import NOT_PROVED, Uniqueness
 FEW = 8
 """The games of so many branches are all played; of more, until the player stays in one."""
 
+PARTS = (0.9, 0.7, 0.5, 0.3, 0.1)
+"""How far on the way to a branch a player is tried whose reply there leads to where the model makes no sense."""
+
 TOLD = 4
 """Of so many branches a proof says what the player gains by leaving them."""
 
@@ -49,10 +52,21 @@ class Played:
     gain: float
     theorem: str = ""
 
+    sign: float = 1.0  # of the payoff that is minimised
+
     @property
     def stays(self) -> bool:
         """Whether no other branch pays more."""
         return self.gain <= REGRET * max(abs(self.candidates[0].payoff), 1e-300)
+
+    @property
+    def left_for(self) -> Candidate | None:
+        """The best branch that pays more and to which the player can go."""
+        best = self.sign * self.candidates[0].payoff
+        here = self.gain + best
+        least = REGRET * max(abs(best), 1e-300)
+        better = [c for c in self.candidates if c.admissible and here - self.sign * c.payoff > least]
+        return better[0] if better else None
 
 
 @dataclass(frozen=True)
@@ -104,9 +118,9 @@ def play(
         replies = [_own(player, branch, solved)]
         for other in sorted(possible, key=lambda b: b.name != better):
             if other is not branch:
-                replies.append(_on(player, other, conditions, derive))
+                replies += _on(player, other, conditions, derive)
                 _put(variables, values)
-                if not all_of_them and not _played(player, branch, solved, values, replies).stays:
+                if not all_of_them and _played(player, branch, solved, values, replies).left_for:
                     better = other.name
                     break
         played.append(_played(player, branch, solved, values, replies))
@@ -142,16 +156,37 @@ def _on(
     branch: Branch,
     conditions: dict[str, MixedComplementarity],
     derive: Callable[[Game], MixedComplementarity],
-) -> Candidate:
-    """The player's best reply on a branch to where the others are. Raises Refused where none is found."""
+) -> list[Candidate]:
+    """The player's best reply on a branch to where the others are and, if it leads to where the model makes no sense,
+    the best point tried on the way there. Raises Refused where no reply is found."""
     model = player.block.model()
+    now, here = {id(v): float(v.value) for v in player.decisions}, float(pyo.value(player.objective.expr))
     with _held(branch):
         if branch.name not in conditions:
             conditions[branch.name] = derive(find_game(model))
         found = _reply(player, branch, conditions[branch.name])
     if found is None:
         raise Refused(f"the best reply of {player.name} on the branch '{branch.name}' was not found")
-    return found
+    return [found] if found.admissible else [found, *_part_way(player, branch, now, here, derive)]
+
+
+def _part_way(
+    player: Player,
+    branch: Branch,
+    now: Mapping[int, float],
+    here: float,
+    derive: Callable[[Game], MixedComplementarity],
+) -> list[Candidate]:
+    """A reply that makes sense and pays more than ``here``, with the branch's Vars part of the way from where they are
+    to its values."""
+    for part in PARTS:
+        held = [(v, now[id(v)] + part * (value - now[id(v)])) for v, value in branch.held]
+        some = replace(branch, name=f"{part:.0%} of the way to {branch.name}", held=held)
+        with _held(some):
+            found = _reply(player, some, derive(find_game(player.block.model())))
+        if found is not None and found.admissible and player.sign * found.payoff < player.sign * here:
+            return [found]
+    return []
 
 
 def _played(
@@ -167,7 +202,8 @@ def _played(
     shown = solved.certificate.uniqueness.decisions == "unique"
     gain = player.sign * (here - replies[0].payoff)
     theorem = "" if shown else branch.single
-    return Played(branch.name, values, multipliers, shown or bool(theorem), tuple(replies), gain, theorem)
+    sure = shown or bool(theorem)
+    return Played(branch.name, values, multipliers, sure, tuple(replies), gain, theorem, player.sign)
 
 
 def _theory(played: Sequence[Played]) -> str:
@@ -200,7 +236,13 @@ def nothing(player: Player, played: Sequence[Played]) -> str:
     exhaustive = all(c.exhaustive for one in played for c in one.candidates)
     if any(one.stays for one in played) or not all(one.unique for one in played) or not exhaustive:
         return ""
-    left = [f"from '{p.branch}' to '{p.candidates[0].branch}', gain {p.gain:.9g}" for p in played]
+    left = []
+    for one in played:
+        there = one.left_for
+        if there is None:
+            return ""
+        gain = one.gain + player.sign * (one.candidates[0].payoff - there.payoff)
+        left.append(f"from '{one.branch}' to '{there.branch}', gain {gain:.9g}")
     more = f"; and from {len(left) - TOLD} others" if len(left) > TOLD else ""
     return (
         f"proved: no equilibrium; on each of {len(played)} branches of {player.name} the game has one equilibrium"
@@ -254,4 +296,5 @@ def _reply(player: Player, branch: Branch, mcp: MixedComplementarity) -> Candida
     values = {v.name: float(v.value) for v in player.decisions}
     payoff, seconds = float(pyo.value(player.objective.expr)), time.perf_counter() - began
     word = proof or "stationary"
-    return Candidate(branch.name, payoff, values, word, proof is not None, seconds, branch.exhaustive)
+    possible = branch.admissible is None or branch.admissible()
+    return Candidate(branch.name, payoff, values, word, proof is not None, seconds, branch.exhaustive, possible)

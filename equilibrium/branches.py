@@ -21,13 +21,15 @@ class Branch:
 
     exhaustive: whether every optimum of the player is known to lie on one of the branches named with this one; where it
     is not, the answer is the best of candidates. single: why the game in which these values are held has one
-    equilibrium, where theory says so (empty: the conditions have to show it).
+    equilibrium, where theory says so (empty: the conditions have to show it). admissible: whether the model makes sense
+    where its Vars are now; a deviation to where it does not proves nothing (None: it always does).
     """
 
     name: str
     held: Sequence[tuple[VarData, float]]
     exhaustive: bool = True
     single: str = ""
+    admissible: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Candidate:
     unique: bool  # whether the branch's own optimum was shown to be the only one
     seconds: float
     exhaustive: bool = True  # see Branch
+    admissible: bool = True  # see Branch
 
 
 def explore(

@@ -320,6 +320,12 @@ def _dearer(model: pyo.ConcreteModel) -> bool:
     return all(pyo.value(model.generation_cost[g]) >= pyo.value(model.cost_linear) for g in model.generators)
 
 
+def _delivers(model: pyo.ConcreteModel) -> bool:
+    """Whether the price-taking producers deliver no less than nothing: what the DSO sends away from a period, beside
+    outputs that are given, may be more than they deliver there, and what it would then pay is not stated."""
+    return all(pyo.value(model.output[t]) >= -1e-9 * pyo.value(model.residual_demand[t]) for t in model.period)
+
+
 def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     """All of the rivals' energy in one period and, where the DSO dispatches them, each generator's in another.
 
@@ -336,9 +342,14 @@ def one_block_branches(model: pyo.ConcreteModel) -> list[Branch]:
     if model.dso.component("delivery") is None:
         if model.component("stage") is not None:
             return plain
-        if _dearer(model):
-            return [replace(branch, single=ONE_EACH) for branch in plain]
-        return plain if generation.never_flooded(model) else [replace(branch, exhaustive=False) for branch in plain]
+        single = ONE_EACH if _dearer(model) else ""
+        exhaustive = bool(single) or generation.never_flooded(model)
+        return [
+            replace(
+                branch, exhaustive=branch.exhaustive and exhaustive, single=single, admissible=lambda: _delivers(model)
+            )
+            for branch in plain
+        ]
     deliveries = list(model.dso.delivery.values())
     found = []
     for branch, t in zip(plain if len(plain) > 1 else plain * len(model.period), model.period, strict=True):

@@ -81,7 +81,7 @@ def test_rows_are_those_of_single_solves(name: str, scenario: str, day: str, tie
     case, design = drawn(name, scenario, day, 60, seed=3, ties=ties)
     found = Counter[bool]()
     for alternative in alternatives(scenario)[:: 1 if name == "evening" else 2]:
-        found += compare(case, design, complete(case, alternative), range(0, 60, 10))
+        found += compare(case, design, complete(case, alternative), range(0, 60, 20))
     assert found[True] > 3 * found[False]
 
 
