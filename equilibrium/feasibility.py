@@ -11,8 +11,8 @@ from .players import Player
 from .stated import ERRORS
 
 ROUNDING = 1e-14
-"""Terms below this part of a player's largest decision are rounding of zero: where all terms of a limit are such
-numbers, none of them is small in relation to the others."""
+"""Terms below this part of a player's largest decision are rounding of zero: a limit all of whose terms, its violation
+included, are such numbers holds."""
 
 
 def infeasibility(player: Player) -> float:
@@ -26,13 +26,14 @@ def infeasibility(player: Player) -> float:
         lower, upper = variable.bounds
         for low, high in ((lower, value), (value, upper)):
             if low is not None and high is not None and low > high:
-                worst = max(worst, (low - high) / max(abs(low), abs(high), least))
+                size = max(abs(low), abs(high))
+                worst = max(worst, (low - high) / size if size > least else 0.0)
     return max(worst, max((violation(row, least) for row in player.constraints), default=0.0))
 
 
 def violation(row: ConstraintData, least: float = 0.0) -> float:
-    """How far a constraint is from holding, relative to the size of its terms (at least ``least``); infinite where it
-    has no value."""
+    """How far a constraint is from holding, relative to the size of its terms (zero where these are not above
+    ``least``); infinite where it has no value."""
     try:
         body = float(pyo.value(row.body))
         upper = row.ub  # evaluated when asked for
@@ -41,6 +42,9 @@ def violation(row: ConstraintData, least: float = 0.0) -> float:
         high = body - upper if upper is not None else 0.0
         if not np.isfinite(body):
             return np.inf
-        return max(low, high) / max(stated.size(row), least) if max(low, high) > 0 else 0.0
+        if not max(low, high) > 0:
+            return 0.0
+        size = stated.size(row)
+        return max(low, high) / size if size > least else 0.0
     except ERRORS:
         return np.inf

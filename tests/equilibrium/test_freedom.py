@@ -122,6 +122,8 @@ def test_what_rounding_leaves_beyond_a_limit_of_zero() -> None:
     (player,) = solve(m).answer.game.players
     m.firm.x[1].set_value(1e-29)
     assert infeasibility(player) <= FEASIBLE
+    m.firm.x[1].set_value(1e-15)
+    assert infeasibility(player) <= FEASIBLE
     m.firm.x[1].set_value(1e-12)
     assert infeasibility(player) == 1.0
 
