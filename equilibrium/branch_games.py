@@ -42,7 +42,7 @@ TOLD = 4
 class Played:
     """The game of one branch: the values of all Vars and of multipliers by row, whether it has no other equilibrium
     (and the theorem that says so, where its conditions do not), what each branch would give the player there (best
-    first), and what it gains by leaving."""
+    first), what it gains by leaving, and the sign with which its payoff is minimised."""
 
     branch: str
     values: Mapping[str, float]
@@ -51,8 +51,7 @@ class Played:
     candidates: tuple[Candidate, ...]
     gain: float
     theorem: str = ""
-
-    sign: float = 1.0  # of the payoff that is minimised
+    sign: float = 1.0
 
     @property
     def stays(self) -> bool:
@@ -157,8 +156,8 @@ def _on(
     conditions: dict[str, MixedComplementarity],
     derive: Callable[[Game], MixedComplementarity],
 ) -> list[Candidate]:
-    """The player's best reply on a branch to where the others are and, if it leads to where the model makes no sense,
-    the best point tried on the way there. Raises Refused where no reply is found."""
+    """The player's best reply on a branch to where the others are and, if it leads to where the model makes no sense, a
+    reply part of the way there that does and pays more, if one was met. Raises Refused where no reply is found."""
     model = player.block.model()
     now, here = {id(v): float(v.value) for v in player.decisions}, float(pyo.value(player.objective.expr))
     with _held(branch):

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyomo.environ as pyo
 import pytest
+from fdr_answer import answer
 from fdr_fleets import Fleet, Plant, play
 from fdr_periods import periods
 
@@ -40,22 +40,6 @@ def fleet(
         index = pd.MultiIndex.from_tuples(keys, names=["aggregator", "period"])
         tables["windows"] = pd.DataFrame(list(windows.values()), index=index, columns=["lowest", "largest"])
     return Data(data.market, data.parameters, tables)
-
-
-def answer(data: Data, structure: str, **options: Any) -> Solved:
-    """A certified equilibrium whose numbers agree with theory and whose payments cancel."""
-    assert not market.check(data)
-    one = solve_one(market, data, Alternative(structure, structure, options))
-    assert one.solution.certificate.ok
-    theory = market.closed_form(data, structure, options)
-    both = theory.merge(one.values, on=["quantity", "index"], suffixes=(" theory", ""))
-    assert len(both) == len(theory)
-    assert both["value"].to_numpy() == pytest.approx(both["value theory"].to_numpy(), abs=1e-8)
-    books = market.accounts(one)
-    real = books["item"] == "cost"
-    assert abs(books[~real]["value"].sum()) <= 1e-12
-    assert books[real]["value"].sum() == pytest.approx(-one.value("system cost"), rel=1e-12)
-    return one
 
 
 def loads(one: Solved) -> np.ndarray:

@@ -3,36 +3,19 @@ supply, and what batteries change in the statement of the generators."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from fdr_answer import answer
 from fdr_periods import periods
 
 from equilibrium.case import Alternative
-from equilibrium.data import Data
 from equilibrium.results import Solved
 from equilibrium.run import solve_one
 from models.fdr_structures import market
 
 CURVED = {"cost_power": 1 / 3, "cost_exponent": 1.0}
 PSI = (0.3, 0.8)
-
-
-def answer(data: Data, structure: str, **options: Any) -> Solved:
-    """A certified equilibrium that agrees with theory where there is any, and whose payments cancel."""
-    one = solve_one(market, data, Alternative(structure, structure, options))
-    assert one.solution.certificate.ok, one.solution.certificate.scope
-    theory = market.closed_form(data, structure, options)
-    both = theory.merge(one.values, on=["quantity", "index"], suffixes=(" theory", ""))
-    assert len(both) == len(theory)
-    assert both["value"].to_numpy() == pytest.approx(both["value theory"].to_numpy(), abs=1e-8)
-    books = market.accounts(one)
-    real = books["item"] == "cost"
-    assert abs(books[~real]["value"].sum()) <= 1e-12
-    assert books[real]["value"].sum() == pytest.approx(-one.value("system cost"), rel=1e-12)
-    return one
 
 
 def loads(one: Solved) -> np.ndarray:
