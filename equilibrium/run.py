@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,8 @@ def solve_all(
         except DataError:
             raise
         except Exception as error:  # a fault in a market's code must not take the other alternatives along
+            if sys.flags.dev_mode:
+                raise
             failures.append(Failure(alternative, ERROR, in_one_line(error), 1))
     return solved, failures
 
